@@ -1,0 +1,3 @@
+"""Mianjing: chat with your own interview notes."""
+
+__version__ = "0.1.0"
