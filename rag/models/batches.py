@@ -1,0 +1,85 @@
+"""Turn the training data into batches: aligned texts for distillation, query-section groups for contrast."""
+
+import random
+import re
+from collections.abc import Iterator
+
+import numpy as np
+
+from rag.models.data import AlignedPair, SectionPair
+
+BUCKET_BATCHES = 24
+"""Batches sorted together by length, so that little of a batch is padding."""
+CLOZE_SHARE = 0.3
+"""Share of queries that are a sentence of the body itself (inverse cloze, Lee et al. 2019, arXiv 1906.00300)."""
+CLOZE_KEEP = 0.2
+"""Share of those whose sentence also stays in the body."""
+MAX_BODY_CHARS = 220
+SENTENCE = re.compile(r"[^。！？!?；;\n]{8,}[。！？!?；;]?")
+
+
+def aligned_batches(pairs: list[AlignedPair], size: int, rng: random.Random) -> Iterator[list[AlignedPair]]:
+    """Yield batches of similar length for ever, each pair once an epoch."""
+    while True:
+        order = rng.sample(pairs, len(pairs))
+        span = size * BUCKET_BATCHES
+        for start in range(0, len(order), span):
+            bucket = sorted(order[start : start + span], key=lambda pair: len(pair.zh))
+            batches = [bucket[at : at + size] for at in range(0, len(bucket) - size + 1, size)]
+            rng.shuffle(batches)
+            yield from batches
+
+
+def near_neighbours(sections: list[SectionPair], n_neighbours: int) -> np.ndarray:
+    """Find each query's most similar other sections by BM25 over character bigrams.
+
+    :returns: (n_sections, n_neighbours) int64 indices into `sections`.
+    """
+    import bm25s
+
+    def bigrams(text: str) -> list[str]:
+        text = re.sub(r"\s+", "", text.lower())
+        return [text[at : at + 2] for at in range(len(text) - 1)] or ["∅"]
+
+    index = bm25s.BM25()
+    index.index([bigrams(s.query + s.body[:200]) for s in sections], show_progress=False)
+    queries = [bigrams(f"{s.context} {s.query}") for s in sections]
+    found, _ = index.retrieve(queries, k=n_neighbours + 1, show_progress=False)
+    return np.asarray(found)
+
+
+def section_batches(
+    sections: list[SectionPair], neighbours: np.ndarray, size: int, rng: random.Random
+) -> Iterator[list[tuple[str, str]]]:
+    """Yield (query, body) batches for ever; each seed brings a hard neighbour, so negatives in the batch are hard."""
+    while True:
+        order = rng.sample(range(len(sections)), len(sections))
+        while len(order) >= size:
+            members: dict[int, None] = {}
+            while len(members) < size and order:
+                seed = order.pop()
+                members[seed] = None
+                rivals = [int(at) for at in neighbours[seed] if at != seed]
+                members[rng.choice(rivals)] = None
+            yield [draw_example(sections[at], rng) for at in list(members)[:size]]
+
+
+def draw_example(section: SectionPair, rng: random.Random) -> tuple[str, str]:
+    """Make one (query, body): the heading with or without its parent, or a sentence taken out of the body."""
+    body = _draw_window(section.body, rng)
+    sentences = SENTENCE.findall(body)
+    if len(sentences) >= 3 and rng.random() < CLOZE_SHARE:
+        sentence = rng.choice(sentences)
+        rest = body if rng.random() < CLOZE_KEEP else body.replace(sentence, "", 1)
+        return sentence[:80], f"{section.query}\n{rest}" if rng.random() < 0.5 else rest
+    query = section.query
+    if section.context and (len(query) < 6 or rng.random() < 0.4):
+        query = f"{section.context} {query}"
+    return query, body
+
+
+def _draw_window(body: str, rng: random.Random) -> str:
+    """Take the start of the body, or a window from a line border inside it."""
+    borders = [match.end() for match in re.finditer(r"[\n。]", body) if match.end() < len(body) - 80]
+    start = rng.choice(borders) if borders and rng.random() < 0.3 else 0
+    return body[start : start + MAX_BODY_CHARS]

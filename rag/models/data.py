@@ -1,0 +1,103 @@
+"""Read the training data: aligned sentences, heading-section pairs, a term lexicon.
+
+All three are plain files in one folder; see MODEL_CARD.md for what they hold and under which licences.
+"""
+
+import gzip
+import json
+import random
+import zlib
+from collections import defaultdict
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+
+from rag.errors import RagError
+
+CAP_PER_SOURCE = 14_000
+"""Most aligned rows taken from one source that is not about machine learning: keeps one manual from dominating."""
+N_HELD_OUT = 1_000
+"""Aligned machine-learning sentences kept out of training, for cross-lingual recall."""
+
+
+@dataclass(frozen=True, slots=True)
+class AlignedPair:
+    """One Chinese text and its English counterpart."""
+
+    zh: str
+    en: str
+
+
+@dataclass(frozen=True, slots=True)
+class SectionPair:
+    """A heading or question, and the section below it."""
+
+    query: str
+    context: str
+    """The parent heading, or empty."""
+    body: str
+    source: str
+
+
+@dataclass(frozen=True, slots=True)
+class Corpus:
+    """Everything the recipe reads."""
+
+    aligned: list[AlignedPair]
+    held_out: list[AlignedPair]
+    sections: list[SectionPair]
+    lexicon: list[tuple[str, str, int]]
+    """Chinese term, English term, count."""
+
+
+def _read_rows(path: Path) -> Iterator[dict[str, str]]:
+    if not path.exists():
+        raise RagError(f"{path}: training file not found; --data names the folder that holds it (see MODEL_CARD.md)")
+    with gzip.open(path, "rt", encoding="utf-8") as lines:
+        for line in lines:
+            yield json.loads(line)
+
+
+def _is_held_out(row: dict[str, str]) -> bool:
+    """Pick held-out rows by content, so that they stay out whatever the order or size of the file."""
+    text_is_long = 12 <= len(row["zh"]) <= 120 and len(row["en"].split()) >= 5
+    return bool(row["ai"]) and row["kind"] == "sentence" and text_is_long and zlib.crc32(row["en"].encode()) % 40 == 0
+
+
+def _read_aligned(path: Path, seed: int) -> tuple[list[AlignedPair], list[AlignedPair]]:
+    by_source: dict[str, list[AlignedPair]] = defaultdict(list)
+    held_out: list[AlignedPair] = []
+    kept: list[AlignedPair] = []
+    for row in _read_rows(path):
+        pair = AlignedPair(row["zh"].strip(), row["en"].strip())
+        if not pair.zh or not pair.en or pair.zh == pair.en:
+            continue
+        if _is_held_out(row):
+            held_out.append(pair)
+        elif row["ai"]:
+            kept.append(pair)
+        else:
+            by_source[row["src"]].append(pair)
+    rng = random.Random(seed)
+    for pairs in by_source.values():
+        kept.extend(pairs if len(pairs) <= CAP_PER_SOURCE else rng.sample(pairs, CAP_PER_SOURCE))
+    seen = {pair.zh for pair in kept} | {pair.en for pair in kept}
+    held_out = [pair for pair in held_out if pair.zh not in seen and pair.en not in seen]
+    return kept, list({pair.en: pair for pair in held_out}.values())[:N_HELD_OUT]
+
+
+def read_corpus(folder: Path, seed: int) -> Corpus:
+    """Read the three training files of `folder`.
+
+    :raises RagError: when a file is missing.
+    """
+    aligned, held_out = _read_aligned(folder / "parallel.jsonl.gz", seed)
+    sections = [
+        SectionPair(row["q"], row["ctx"], row["d"], row["src"]) for row in _read_rows(folder / "pairs_zh.jsonl.gz")
+    ]
+    lexicon = []
+    for line in (folder / "lexicon.tsv").read_text(encoding="utf-8").splitlines():
+        zh, en, count, *_ = line.split("\t")
+        if count.isdigit():
+            lexicon.append((zh, en, int(count)))
+    return Corpus(aligned, held_out, sections, lexicon)

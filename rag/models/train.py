@@ -1,0 +1,235 @@
+"""Train the shipped encoder: `python -m rag.models.train --data DIR`.
+
+One loop, two kinds of batch. Distillation pulls the student's vector of a Chinese text to the teacher's vector of its
+English counterpart (Reimers & Gurevych 2020, arXiv 2004.09813): squared distance plus in-batch contrast, and the
+same squared distance for the English side, which keeps English sharp. From `SECTION_START` of the way on, every other
+batch is contrast between headings and their sections (InfoNCE, van den Oord et al. 2018, arXiv 1807.03748), with
+hard negatives mined by BM25.
+"""
+
+import argparse
+import json
+import random
+import sys
+import time
+from dataclasses import asdict, dataclass
+from pathlib import Path
+
+import torch
+from tokenizers import Tokenizer
+from torch.nn import functional as F
+from tqdm import tqdm
+
+from rag.errors import RagError
+from rag.models.batches import aligned_batches, near_neighbours, section_batches
+from rag.models.data import AlignedPair, Corpus, read_corpus
+from rag.models.student import (
+    Student,
+    Teacher,
+    find_teacher,
+    load_teacher,
+    start_from_teacher,
+    tokens_to_tensors,
+)
+from rag.models.vocabulary import Vocabulary, build_vocabulary, initial_rows
+
+TEMPERATURE = 0.05
+DISTANCE_WEIGHT = 4.0
+ENGLISH_SHARE = 0.25
+"""Share of a batch whose English side the student embeds too."""
+CHARACTERS_SHARE = 0.2
+"""Share of batches cut into single characters, so that rare words still have good characters to fall back on."""
+TOKEN_DROP = 0.1
+SECTION_START = 0.4
+WARM_UP = 0.03
+MAX_ALIGNED_TOKENS = 64
+MAX_QUERY_TOKENS = 48
+MAX_BODY_TOKENS = 96
+
+
+@dataclass(frozen=True, slots=True)
+class Settings:
+    """What a run depends on besides its data."""
+
+    steps: int = 2600
+    batch: int = 96
+    section_batch: int = 48
+    layers: int = 6
+    body_lr: float = 1e-4
+    chinese_lr: float = 1.5e-3
+    seed: int = 20
+
+
+@dataclass(slots=True)
+class Run:
+    """The moving parts of one training run."""
+
+    settings: Settings
+    corpus: Corpus
+    teacher: Teacher
+    vocabulary: Vocabulary
+    tokenizers: tuple[Tokenizer, Tokenizer]
+    """Cutting into words, and into single characters."""
+    student: Student
+    optimizer: torch.optim.Optimizer
+    step: int = 0
+
+
+def prepare(data: Path, settings: Settings) -> Run:
+    """Read the data, build the vocabulary and start the student from the teacher."""
+    torch.manual_seed(settings.seed)
+    corpus = read_corpus(data, settings.seed)
+    teacher = load_teacher(find_teacher())
+    vocabulary = build_vocabulary(corpus, teacher.tokenizer)
+    table = teacher.model.embeddings.word_embeddings.weight.detach().numpy()
+    rows = torch.from_numpy(initial_rows(vocabulary, corpus, teacher.tokenizer, table))
+    student = start_from_teacher(teacher, vocabulary.pieces, rows, settings.layers)
+    groups = [
+        {"params": [student.chinese], "lr": settings.chinese_lr, "weight_decay": 0.0},
+        {"params": [*student.bert.parameters(), student.pieces], "lr": settings.body_lr, "weight_decay": 0.01},
+    ]
+    optimizer = torch.optim.AdamW(groups, betas=(0.9, 0.98))
+    tokenizers = (vocabulary.tokenizer(), vocabulary.tokenizer(with_words=False))
+    return Run(settings, corpus, teacher, vocabulary, tokenizers, student, optimizer)
+
+
+def distil(run: Run, pairs: list[AlignedPair], rng: random.Random) -> torch.Tensor:
+    """Return the distillation loss of one batch of aligned pairs."""
+    tokenizer = run.tokenizers[rng.random() < CHARACTERS_SHARE]
+    english = [pair.en for pair in pairs]
+    target = run.teacher.embed(english, MAX_ALIGNED_TOKENS)
+    vectors = run.student(*tokens_to_tensors(tokenizer, [pair.zh for pair in pairs], MAX_ALIGNED_TOKENS))
+    n_english = max(1, int(len(pairs) * ENGLISH_SHARE))
+    own = run.student(*tokens_to_tensors(tokenizer, english[:n_english], MAX_ALIGNED_TOKENS))
+    distance = (vectors - target).square().sum(1).mean() + (own - target[:n_english]).square().sum(1).mean()
+    contrast = F.cross_entropy(vectors @ target.T / TEMPERATURE, torch.arange(len(pairs)))
+    return DISTANCE_WEIGHT * distance + contrast
+
+
+def contrast_sections(run: Run, examples: list[tuple[str, str]], rng: random.Random) -> torch.Tensor:
+    """Return the symmetric InfoNCE loss of one batch of (query, body); equal bodies are not negatives."""
+    tokenizer = run.tokenizers[rng.random() < CHARACTERS_SHARE]
+    queries, bodies = ([example[side] for example in examples] for side in (0, 1))
+    ids, mask = tokens_to_tensors(tokenizer, queries, MAX_QUERY_TOKENS)
+    dropped = (torch.rand(mask.shape) < TOKEN_DROP) & (mask.sum(1, keepdim=True) > 6)
+    dropped[:, 0] = False
+    query_vectors = run.student(ids, mask * ~dropped)
+    body_vectors = run.student(*tokens_to_tensors(tokenizer, bodies, MAX_BODY_TOKENS))
+    scores = query_vectors @ body_vectors.T / TEMPERATURE
+    same = torch.tensor([[a[0] == b[0] or a[1] == b[1] for b in examples] for a in examples])
+    scores = scores.masked_fill(same & ~torch.eye(len(examples), dtype=torch.bool), -1e4)
+    answers = torch.arange(len(examples))
+    return F.cross_entropy(scores, answers) + 0.5 * F.cross_entropy(scores.T, answers)
+
+
+def rate_at(progress: float) -> float:
+    """Scale of the learning rate: linear warm-up, then linear decay to a fiftieth."""
+    if progress < WARM_UP:
+        return progress / WARM_UP
+    return max(0.02, (1 - progress) / (1 - WARM_UP))
+
+
+def train(run: Run, folder: Path, checkpoint_every: int) -> None:
+    """Run to the last step, writing a checkpoint now and then."""
+    settings = run.settings
+    rng = random.Random(settings.seed + run.step)
+    torch.manual_seed(settings.seed + run.step)
+    aligned = aligned_batches(run.corpus.aligned, settings.batch, rng)
+    neighbours = near_neighbours(run.corpus.sections, 4)
+    sections = section_batches(run.corpus.sections, neighbours, settings.section_batch, rng)
+    base = [settings.chinese_lr, settings.body_lr]
+    run.student.train()
+    started = time.monotonic()
+    bar = tqdm(range(run.step, settings.steps), initial=run.step, total=settings.steps, unit="step", mininterval=5)
+    for step in bar:
+        progress = step / settings.steps
+        for group, rate in zip(run.optimizer.param_groups, base, strict=True):
+            group["lr"] = rate * rate_at(progress)
+        on_sections = progress >= SECTION_START and step % 2 == 1
+        with torch.autocast("cpu", dtype=torch.bfloat16):
+            loss = contrast_sections(run, next(sections), rng) if on_sections else distil(run, next(aligned), rng)
+        run.optimizer.zero_grad(set_to_none=True)
+        loss.backward()
+        torch.nn.utils.clip_grad_norm_(run.student.parameters(), 1.0)
+        run.optimizer.step()
+        run.step = step + 1
+        bar.set_postfix({"sections" if on_sections else "distil": f"{loss.item():.3f}"}, refresh=False)
+        if run.step % checkpoint_every == 0 or run.step == settings.steps:
+            recall = held_out_recall(run)
+            elapsed_s = time.monotonic() - started
+            bar.write(f"step {run.step} loss {loss.item():.3f} held-out recall@1 {recall:.3f} {elapsed_s:.0f} s")
+            save_checkpoint(run, folder)
+
+
+@torch.no_grad()
+def held_out_recall(run: Run) -> float:
+    """Recall@1 of the Chinese side among all held-out pairs, asked with the English side."""
+    run.student.eval()
+    zh = embed_texts(run, [pair.zh for pair in run.corpus.held_out])
+    en = embed_texts(run, [pair.en for pair in run.corpus.held_out])
+    run.student.train()
+    return float(((en @ zh.T).argmax(1) == torch.arange(len(en))).float().mean())
+
+
+@torch.no_grad()
+def embed_texts(run: Run, texts: list[str], max_tokens: int = 256, batch: int = 64) -> torch.Tensor:
+    """Embed texts with the student as it is; (n_texts, dim) float32."""
+    tokenizer = run.tokenizers[0]
+    order = sorted(range(len(texts)), key=lambda at: len(texts[at]))
+    vectors = torch.empty(len(texts), run.student.pieces.shape[1])
+    for start in range(0, len(order), batch):
+        rows = order[start : start + batch]
+        vectors[rows] = run.student(*tokens_to_tensors(tokenizer, [texts[at] for at in rows], max_tokens))
+    return vectors
+
+
+def save_checkpoint(run: Run, folder: Path) -> None:
+    """Write the state of the run, replacing the former checkpoint in one rename."""
+    state = {"step": run.step, "student": run.student.state_dict(), "optimizer": run.optimizer.state_dict()}
+    torch.save(state, folder / "checkpoint.part")
+    (folder / "checkpoint.part").rename(folder / "checkpoint.pt")
+    record = {"settings": asdict(run.settings), "vocabulary": asdict(run.vocabulary)}
+    (folder / "run.json").write_text(json.dumps(record, ensure_ascii=False), encoding="utf-8")
+
+
+def resume(run: Run, folder: Path) -> None:
+    """Take up the run where its checkpoint left it, if there is one."""
+    path = folder / "checkpoint.pt"
+    if path.exists():
+        state = torch.load(path, weights_only=True)
+        run.student.load_state_dict(state["student"])
+        run.optimizer.load_state_dict(state["optimizer"])
+        run.step = state["step"]
+
+
+def parse_arguments(arguments: list[str] | None = None) -> argparse.Namespace:
+    """Read the command line."""
+    parser = argparse.ArgumentParser(prog="python -m rag.models.train", description=__doc__.splitlines()[0])
+    parser.add_argument("--data", type=Path, required=True, help="folder with parallel, pairs and lexicon files")
+    parser.add_argument("--out", type=Path, default=Path("build/encoder"), help="where checkpoints go")
+    for name, value in asdict(Settings()).items():
+        parser.add_argument(f"--{name.replace('_', '-')}", type=type(value), default=value)
+    parser.add_argument("--checkpoint-every", type=int, default=250, metavar="STEPS")
+    parser.add_argument("--threads", type=int, default=0, help="0: as many as there are cores")
+    return parser.parse_args(arguments)
+
+
+def main(arguments: list[str] | None = None) -> int:
+    """Train, or go on from the checkpoint in --out."""
+    options = parse_arguments(arguments)
+    if options.threads:
+        torch.set_num_threads(options.threads)
+    settings = Settings(**{name: getattr(options, name) for name in asdict(Settings())})
+    options.out.mkdir(parents=True, exist_ok=True)
+    try:
+        run = prepare(options.data, settings)
+    except RagError as error:
+        print(error, file=sys.stderr)  # noqa: T201
+        return 2
+    resume(run, options.out)
+    train(run, options.out, options.checkpoint_every)
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())
