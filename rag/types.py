@@ -1,0 +1,174 @@
+"""The nouns of the project and the roles its parts play.
+
+Offsets are half-open characters into `Document.text`; lines are 1-based and both ends count. Scores: higher is better.
+"""
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, field
+from typing import Literal, Protocol
+
+import numpy as np
+import numpy.typing as npt
+
+Vectors = npt.NDArray[np.float32]
+"""(n_texts, dim) float32, L2-normalised rows."""
+AnswerText = Literal["text", "empty", "picture"]
+"""What a question offers: text, nothing at all, or only pictures."""
+Progress = Callable[[int, int], None]
+"""Called with (done, total) while something long runs."""
+
+
+@dataclass(frozen=True, slots=True)
+class Document:
+    """One file of notes, decoded: line ends are `\\n`, no byte-order mark."""
+
+    path: str
+    """As cited: relative to the working directory where possible, with `/`."""
+    stem: str
+    """File name without its ending; unique in the corpus (a folder is put before it when two files share a name)."""
+    text: str
+    digest: str
+    """Hex digest of the file's bytes."""
+
+
+@dataclass(frozen=True, slots=True)
+class Section:
+    """A heading inside a question's body, or a group above questions."""
+
+    title: str
+    level: int
+    """1 is the highest."""
+    start: int
+    end: int
+    """Of the heading with what belongs to it."""
+
+
+@dataclass(frozen=True, slots=True)
+class Question:
+    """One question of the notes with its answer text."""
+
+    id: str
+    """`<file stem>:Q<number>`, or `<file stem>:<slug>` for one without a number."""
+    label: str
+    """Shortest unambiguous form of the id, such as `Q16`."""
+    number: str
+    """Normalised number as printed: `16`, `13.6`, `2.16.20`; empty when it has none."""
+    title: str
+    """The question's text, without its number and without Markdown marks."""
+    printed: str
+    """The heading's first line as it stands in the notes."""
+    path: str
+    """Path of its document."""
+    start: int
+    body_start: int
+    end: int
+    """The question is `text[start:end]`, its heading included; the body starts at `body_start`."""
+    lines: tuple[int, int]
+    """First and last line, trailing blank lines left out."""
+    headings: tuple[str, ...]
+    """Titles of the groups above it, outermost first."""
+    content: AnswerText
+    parent: str = ""
+    """Id of the question that holds this one (`Q29` for `Q29.1`), or empty."""
+    sections: tuple[Section, ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class Passage:
+    """An exact slice of a document: `passage.text == document.text[start:end]`."""
+
+    id: str
+    """`<question id>#<ordinal>`, the ordinal from 0."""
+    question: str
+    """Id of its question, the outermost one."""
+    text: str
+    start: int
+    end: int
+    lines: tuple[int, int]
+    headings: tuple[str, ...]
+    """Groups, question title, sub-headings: outermost first."""
+    search_text: str
+    """Cleaned body for retrieval, marks and links removed; never cited. May be empty."""
+    digest: str
+    """Hex digest of headings and search text: what its embedding depends on."""
+
+
+@dataclass(frozen=True, slots=True)
+class Turn:
+    """One message of a conversation."""
+
+    role: Literal["user", "assistant"]
+    content: str
+
+
+@dataclass(frozen=True, slots=True)
+class Query:
+    """What the user asks, with what was said before."""
+
+    text: str
+    history: tuple[Turn, ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class Hit:
+    """One retrieved question and its best passages."""
+
+    question: Question
+    score: float
+    """Between 0 and 1; comparable within one query."""
+    passages: tuple[tuple[Passage, float], ...] = ()
+    """Best first."""
+
+
+@dataclass(frozen=True, slots=True)
+class Citation:
+    """Where a part of an answer comes from."""
+
+    label: str
+    title: str
+    file: str
+    lines: tuple[int, int]
+    quote: str
+    """Exact slice of the document."""
+    score: float
+    digest: str = ""
+    """Content hash of the quote."""
+
+
+@dataclass(frozen=True, slots=True)
+class Answer:
+    """What the program says, and what it stands on."""
+
+    query: str
+    text: str
+    abstained: bool
+    mode: Literal["extractive", "generated"]
+    citations: tuple[Citation, ...] = ()
+    ranking: tuple[tuple[str, float], ...] = field(default=())
+    """(label, score), best first."""
+    elapsed_ms: float = 0.0
+
+
+class Encoder(Protocol):
+    """Turns texts into vectors."""
+
+    @property
+    def fingerprint(self) -> str:
+        """Names the encoder and its weights; another fingerprint means another vector space."""
+
+    @property
+    def dim(self) -> int:
+        """Length of a vector."""
+
+    @property
+    def max_tokens(self) -> int:
+        """Longest passage it reads whole, in its own tokens, special tokens included."""
+
+    def count_tokens(self, text: str) -> int:
+        """Count a text's tokens, special tokens left out."""
+
+    def embed_queries(self, texts: Sequence[str]) -> Vectors:
+        """Embed short questions."""
+
+    def embed_passages(self, texts: Sequence[str], progress: Progress | None = None) -> Vectors:
+        """Embed passages; in the order given."""
