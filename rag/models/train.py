@@ -40,7 +40,7 @@ ENGLISH_SHARE = 0.25
 CHARACTERS_SHARE = 0.2
 """Share of batches cut into single characters, so that rare words still have good characters to fall back on."""
 TOKEN_DROP = 0.1
-SECTION_START = 0.4
+SECTION_START = 0.1
 WARM_UP = 0.03
 MAX_ALIGNED_TOKENS = 64
 MAX_QUERY_TOKENS = 48

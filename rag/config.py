@@ -1,0 +1,99 @@
+"""Settings: command line over environment (`RAG_*`) over defaults. The only module that reads the environment."""
+
+import os
+import sys
+from argparse import ArgumentParser, Namespace
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+
+from rag import __version__
+from rag.errors import UsageError
+
+TOP_K = 10
+
+
+@dataclass(frozen=True, slots=True)
+class Settings:
+    """What one run of the program works with."""
+
+    corpus: tuple[Path, ...]
+    """Files and folders of notes."""
+    index: Path
+    encoder: str = ""
+    """Empty: the shipped one; `api:MODEL`: an endpoint; else a transformers model by id or folder."""
+    llm: str = ""
+    top_k: int = TOP_K
+    color: bool = True
+    api_base: str = ""
+    api_key: str = ""
+    trust_remote_code: bool = False
+    """Whether a named model may bring code of its own; only the user can say so."""
+
+
+def _home() -> Path:
+    """Return where notes and index live outside a checkout; macOS and Windows have their own places."""
+    from platformdirs import user_data_path
+
+    return user_data_path("mianjing", appauthor=False)
+
+
+def default_corpus() -> Path:
+    """Return `./corpus` where it exists, else the `corpus` folder of the user's data folder."""
+    here = Path("corpus")
+    return here if here.is_dir() else _home() / "corpus"
+
+
+def default_index(corpus: Path) -> Path:
+    """Return the index folder of a corpus: `index` beside the default ones, else one of its own in the data folder."""
+    if corpus == Path("corpus"):
+        return Path("index")
+    if corpus == _home() / "corpus":
+        return _home() / "index"
+    import hashlib
+
+    digest = hashlib.blake2b(str(corpus.resolve()).encode(), digest_size=6).hexdigest()
+    return _home() / f"index-{digest}"
+
+
+def add_options(parser: ArgumentParser) -> None:
+    """Add the options every command shares; each falls back on its `RAG_*` variable."""
+    parser.add_argument("--corpus", metavar="DIR", help="笔记所在的文件夹或文件（RAG_CORPUS；默认 ./corpus）")
+    parser.add_argument("--index", metavar="DIR", help="索引放在哪里（RAG_INDEX；默认 ./index）")
+    parser.add_argument(
+        "--encoder",
+        metavar="ID|PATH",
+        help="换一个编码器：transformers 模型的名字或文件夹，或 api:模型名（RAG_ENCODER；默认用自带的）",
+    )
+    parser.add_argument(
+        "--trust-remote-code", action="store_true", default=None, help="允许 --encoder 指定的模型运行它自带的代码"
+    )
+    parser.add_argument("--version", action="version", version=f"mianjing {__version__}")
+
+
+def read_settings(options: Namespace, environment: Mapping[str, str] = os.environ) -> Settings:
+    """Merge the command line with the environment.
+
+    :raises UsageError: when a value makes no sense.
+    """
+
+    def value(name: str) -> str:
+        given = getattr(options, name, None)
+        return str(given) if given is not None else environment.get(f"RAG_{name.upper()}", "")
+
+    paths = getattr(options, "paths", None) or ([value("corpus")] if value("corpus") else [])
+    corpus = tuple(Path(path) for path in paths) or (default_corpus(),)
+    top_k = value("top_k") or str(TOP_K)
+    if not top_k.isdecimal() or int(top_k) < 1:
+        raise UsageError(f"--top-k（RAG_TOP_K）：要一个不小于 1 的整数，写的却是 {top_k!r}")
+    return Settings(
+        corpus=corpus,
+        index=Path(value("index")) if value("index") else default_index(corpus[0]),
+        encoder=value("encoder"),
+        llm=value("llm"),
+        top_k=int(top_k),
+        color=not getattr(options, "no_color", False) and "NO_COLOR" not in environment and sys.stdout.isatty(),
+        api_base=environment.get("RAG_API_BASE", ""),
+        api_key=environment.get("RAG_API_KEY", ""),
+        trust_remote_code=value("trust_remote_code").lower() in ("1", "true", "yes"),
+    )
