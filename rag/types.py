@@ -121,6 +121,23 @@ class Hit:
 
 
 @dataclass(frozen=True, slots=True)
+class Span:
+    """A slice of a passage that an answer quotes."""
+
+    question: Question
+    passage: Passage
+    start: int
+    end: int
+    """Offsets into the passage's text."""
+    score: float
+
+    @property
+    def text(self) -> str:
+        """The exact slice."""
+        return self.passage.text[self.start : self.end]
+
+
+@dataclass(frozen=True, slots=True)
 class Citation:
     """Where a part of an answer comes from."""
 

@@ -1,0 +1,188 @@
+"""Compose an extractive answer: the sentences and blocks of the best questions that answer the query, each cited."""
+
+import re
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass
+
+import numpy as np
+
+from rag.types import Passage, Question, Span
+
+WHOLE_CHARS = 420
+"""A body up to this long is given whole; a longer one by its best parts."""
+LOOK_UP_CHARS = 1_600
+"""Most text given of a question asked for by number."""
+MAX_UNITS_SCORED = 24
+"""Sentences embedded for one answer: some 2 ms each."""
+SECOND_SHARE = 0.8
+"""A second question is quoted too when it scores at least this share of the first."""
+SENTENCE = re.compile(r".+?(?:[。！？!?；;](?=[^」』”’）)\]]|$)[」』”’）)]*|\n|$)", re.DOTALL)
+IMAGE = re.compile(r"!\[[^\]]*\]\([^)]*\)|<img\b[^>]*>", re.IGNORECASE)
+LINK = re.compile(r"\[([^\]]*)\]\([^)]*\)|<?https?://[^\s>)）]+>?")
+POINTER = re.compile(r"^\W*(答案)?(解析)?\W*(请)?(参考|参见|详见|来源|链接|转载|原文|摘自|引用)")
+
+Similarity = Callable[[Sequence[str]], Sequence[float]]
+"""Texts to their closeness to the query."""
+
+
+@dataclass(frozen=True, slots=True)
+class Unit:
+    """A sentence, or a block that must stay whole, inside one passage."""
+
+    passage: Passage
+    start: int
+    end: int
+    is_block: bool
+
+    @property
+    def text(self) -> str:
+        """The exact slice."""
+        return self.passage.text[self.start : self.end]
+
+
+def split_blocks(text: str) -> Iterator[tuple[int, int, str]]:
+    """Yield (start, end, kind) of the Markdown blocks: prose, fence, formula, table, list, heading or rule."""
+    start, kind, closing = 0, "", ""
+    at = 0
+    for line in text.splitlines(keepends=True):
+        bare = line.strip()
+        found = closing or _line_kind(bare, line)
+        ends_before = not closing and kind and (not bare or found != kind) and not (kind == "list" and found == "prose")
+        if ends_before:
+            yield start, at, kind
+            kind = ""
+        if not kind and bare:
+            start, kind = at, found
+            if kind in ("fence", "formula"):
+                mark = "$$" if kind == "formula" else bare[:3]
+                one_line = kind == "formula" and len(bare) > 2 and bare.endswith("$$")
+                closing = "" if one_line else mark
+                at += len(line)
+                continue
+        at += len(line)
+        if closing and bare.endswith(closing) and bare.startswith(closing if kind == "fence" else ""):
+            yield start, at, kind
+            kind = closing = ""
+    if kind:
+        yield start, at, kind
+
+
+def _line_kind(bare: str, line: str) -> str:
+    """Name the kind of block a line begins or goes on with."""
+    if bare.startswith(("```", "~~~")):
+        return "fence"
+    if bare.startswith("$$"):
+        return "formula"
+    if bare.startswith("|"):
+        return "table"
+    if re.match(r"(?:[-*_]\s*){3,}$", bare) or re.match(r"(=+|-+)$", bare):
+        return "rule"
+    if re.match(r"#{1,6}\s", bare):
+        return "heading"
+    if re.match(r"(?:[-*+]|\d{1,2}[.)、])\s+\S", bare) or line.startswith(("    ", "\t")):
+        return "list"
+    return "prose"
+
+
+def split_units(question: Question, passages: Sequence[Passage]) -> list[Unit]:
+    """Split the answer text of a question into units, in the order of the notes; its headings are left out."""
+    units = []
+    for passage in sorted(passages, key=lambda passage: passage.start):
+        skip = max(0, question.body_start - passage.start)
+        body = passage.text[skip:]
+        blocks = list(split_blocks(body))
+        for place, (start, end, kind) in enumerate(blocks):
+            underlined = place + 1 < len(blocks) and blocks[place + 1][2] == "rule" and "\n\n" not in body[start : end + 1]
+            setext = underlined and re.match(r"(=+|-{2,})$", body[blocks[place + 1][0] : blocks[place + 1][1]].strip())
+            if kind in ("rule", "heading") or setext:
+                continue
+            if kind != "prose":
+                units.append(Unit(passage, skip + start, skip + end, is_block=True))
+                continue
+            sentences = SENTENCE.finditer(body, start, end)
+            units += [Unit(passage, skip + m.start(), skip + m.end(), is_block=False) for m in sentences]
+    return [unit for unit in units if not _is_noise(unit)]
+
+
+def _is_noise(unit: Unit) -> bool:
+    """Tell a unit with nothing to read: an image, a bare link, a pointer to a source elsewhere."""
+    if unit.is_block and unit.text.lstrip().startswith(("```", "~~~", "$$")):
+        return False
+    words = LINK.sub("", IMAGE.sub("", unit.text))
+    is_pointer = POINTER.match(words.strip()) and LINK.search(unit.text)
+    return bool(is_pointer) or len(re.findall(r"\w", words)) < 2
+
+
+def choose_units(units: Sequence[Unit], similarity: Similarity, limit_chars: int) -> list[Unit]:
+    """Choose the units closest to the query up to `limit_chars`, at least one; back in the order of the notes."""
+    if sum(len(unit.text) for unit in units) <= limit_chars:
+        return list(units)
+    scored = list(units[:MAX_UNITS_SCORED])
+    closeness = np.asarray(similarity([readable(unit.text)[:200] for unit in scored]))
+    # A sentence between two good ones belongs with them.
+    near = np.convolve(np.pad(closeness, 1, mode="edge"), [0.2, 1.0, 0.2], mode="valid")
+    chosen: list[int] = []
+    used = 0
+    for place in np.argsort(-near, kind="stable"):
+        size = len(scored[place].text)
+        if chosen and used + size > limit_chars:
+            continue
+        chosen.append(int(place))
+        used += size
+    return [scored[place] for place in sorted(chosen)]
+
+
+def join_units(question: Question, units: Sequence[Unit], score: float) -> list[Span]:
+    """Join runs of neighbouring units of one passage into one span each."""
+    spans: list[Span] = []
+    for unit in units:
+        last = spans[-1] if spans else None
+        if last and last.passage is unit.passage and not unit.passage.text[last.end : unit.start].strip(" \n\t*-_"):
+            spans[-1] = Span(question, unit.passage, last.start, unit.end, score)
+        else:
+            spans.append(Span(question, unit.passage, unit.start, unit.end, score))
+    return spans
+
+
+def extract(question: Question, passages: Sequence[Passage], similarity: Similarity, limit: int, score: float) -> list[Span]:
+    """Quote the parts of one question that answer the query, up to some `limit` characters."""
+    units = split_units(question, passages)
+    return join_units(question, choose_units(units, similarity, limit), score) if units else []
+
+
+def describe_missing_text(question: Question) -> str:
+    """Say that a question has no answer text, or only a picture."""
+    name = f"[{question.label}]「{question.title}」"
+    if question.content == "picture":
+        return f"{name}在笔记里只有图片，没有文字答案。"
+    return f"{name}在笔记里只有题目，还没有写答案。"
+
+
+def write_spans(spans: Sequence[Span], labels: dict[str, list[str]]) -> str:
+    """Write spans as the answer's paragraphs, each with the labels of the questions that say it.
+
+    :param labels: question id to its label and those of questions with the same content.
+    """
+    paragraphs = []
+    for span in spans:
+        text = readable(span.text)
+        marks = "".join(f"[{label}]" for label in labels[span.question.id])
+        last_line = text.rsplit("\n", 1)[-1].strip()
+        is_block = last_line.startswith(("```", "~~~", "|")) or last_line.endswith("$$")
+        paragraphs.append(f"{text}\n\n{marks}" if is_block else f"{text} {marks}")
+    return "\n\n".join(paragraphs)
+
+
+def write_not_covered(nearest: Sequence[Question]) -> str:
+    """Say that the notes do not cover the query, and name the nearest questions."""
+    if not nearest:
+        return "笔记里没有找到相关内容。"
+    lines = [f"- [{question.label}] {question.title}" for question in nearest]
+    return "笔记里没有讲到这个。离得最近的几题是：\n" + "\n".join(lines)
+
+
+def readable(markdown: str) -> str:
+    """Show a slice in an answer: images and rules dropped."""
+    text = IMAGE.sub("", markdown)
+    text = re.sub(r"(?m)^[ \t]*(?:\*[ \t]*){3,}$\n?", "", text)
+    return re.sub(r"\n{3,}", "\n\n", text).strip()
