@@ -1,0 +1,186 @@
+"""Ask the notes from a shell: `python -m rag.ask "为什么要除以根号dk"`."""
+
+import argparse
+import json
+import os
+import sys
+from collections.abc import Iterator
+from dataclasses import asdict
+from pathlib import Path
+from typing import IO, Any
+
+from rag.config import Settings, add_options, read_settings
+from rag.errors import RagError, UsageError
+from rag.types import Answer, Query, Turn
+
+EXIT_ANSWERED, EXIT_NOTHING, EXIT_ERROR, EXIT_INTERRUPTED = 0, 1, 2, 130
+BOLD, DIM, PLAIN = "\x1b[1m", "\x1b[2m", "\x1b[0m"
+
+
+def parse_arguments(arguments: list[str] | None) -> argparse.Namespace:
+    """Read the command line."""
+    parser = argparse.ArgumentParser(
+        prog="python -m rag.ask",
+        description="向自己的面经提问，答案出自笔记，句句注明题号。不带问题就进入对话。",
+        epilog="退出状态：0 有答案，1 笔记里没有，2 出错。",
+    )
+    parser.add_argument("question", nargs="*", help="问题；中文英文都行，也可以问题号：第16题")
+    add_options(parser)
+    parser.add_argument("--llm", metavar="SPEC", help="用大模型组织答案（RAG_LLM；默认直接摘录）")
+    parser.add_argument("--top-k", metavar="N", help="排名里列出多少题（RAG_TOP_K；默认 10）")
+    parser.add_argument("--json", action="store_true", help="输出一个 JSON 对象")
+    parser.add_argument("--batch", metavar="FILE|-", help='逐行读 {"id","text","history"}，逐行输出 JSON')
+    parser.add_argument("--no-color", action="store_true", help="不用颜色（NO_COLOR 也行）")
+    return parser.parse_args(arguments)
+
+
+def to_record(answer: Answer, identity: str | None = None) -> dict[str, Any]:
+    """Turn an answer into the JSON object of the shell contract."""
+    record: dict[str, Any] = {} if identity is None else {"id": identity}
+    return record | {
+        "query": answer.query,
+        "answer": answer.text,
+        "abstained": answer.abstained,
+        "mode": answer.mode,
+        "citations": [asdict(citation) for citation in answer.citations],
+        "ranking": [{"label": label, "score": score} for label, score in answer.ranking],
+        "elapsed_ms": answer.elapsed_ms,
+    }
+
+
+def format_answer(answer: Answer, *, color: bool) -> str:
+    """Write an answer for a terminal, its sources below it."""
+    bold, dim, plain = (BOLD, DIM, PLAIN) if color else ("", "", "")
+    lines = [answer.text]
+    if answer.citations:
+        lines += ["", f"{bold}来源{plain}"]
+        for citation in answer.citations:
+            first, last = citation.lines
+            where = f"{citation.file}:{first}" + (f"-{last}" if last > first else "")
+            lines.append(f"[{citation.label}] {citation.title}  {dim}{where}{plain}")
+    return "\n".join(lines)
+
+
+def read_batch(source: IO[str], name: str) -> Iterator[tuple[str, Query]]:
+    """Read queries from JSON lines.
+
+    :raises UsageError: when a line is not such an object; the line is named.
+    """
+    for number, line in enumerate(source, start=1):
+        if not line.strip():
+            continue
+        try:
+            row = json.loads(line)
+            history = tuple(Turn(turn["role"], str(turn["content"])) for turn in row.get("history") or ())
+            yield str(row.get("id", number)), Query(str(row["text"]), history)
+        except (ValueError, KeyError, TypeError, AttributeError) as error:
+            wanted = '{"id": "1", "text": "问题", "history": []}'
+            raise UsageError(f"{name}:{number}: 这一行读不懂；每行要写成 {wanted}") from error
+
+
+def tell(line: str) -> None:
+    """Show the user one line beside the output."""
+    print(line, file=sys.stderr, flush=True)  # noqa: T201  the command's own output
+
+
+def write(text: str) -> None:
+    """Print to the output."""
+    print(text, flush=True)  # noqa: T201  the command's own output
+
+
+def chat(settings: Settings) -> int:
+    """Talk in the terminal, remembering what was said, until the input ends."""
+    from rag.pipeline import open_notes
+
+    notes = open_notes(settings, tell)
+    outer = sum(not question.parent for question in notes.questions)
+    interactive = sys.stdin.isatty()
+    if interactive:
+        import readline  # noqa: F401  gives input() its line editing
+
+        write(f"笔记里有 {outer} 道题，直接问吧。（Ctrl-D 或输入 /exit 结束，/new 换个话题）")
+    history: list[Turn] = []
+    while True:
+        try:
+            text = input("\n问> " if interactive else "").strip()
+        except EOFError:
+            return EXIT_ANSWERED
+        if text in ("/exit", "/quit"):
+            return EXIT_ANSWERED
+        if text == "/new":
+            history.clear()
+            continue
+        if text:
+            answer = notes.ask(Query(text, tuple(history)))
+            write(format_answer(answer, color=settings.color))
+            history += [Turn("user", text), Turn("assistant", answer.text)]
+
+
+def ask_once(settings: Settings, question: str, *, as_json: bool) -> int:
+    """Answer one question."""
+    from rag.pipeline import open_notes
+
+    answer = open_notes(settings, tell).ask(Query(question))
+    write(json.dumps(to_record(answer), ensure_ascii=False) if as_json else format_answer(answer, color=settings.color))
+    return EXIT_NOTHING if answer.abstained else EXIT_ANSWERED
+
+
+def ask_batch(settings: Settings, source: str) -> int:
+    """Answer a file of questions, one JSON object a line, in order."""
+    from rag.pipeline import open_notes
+
+    notes = open_notes(settings, tell)
+    answered = False
+    try:
+        with sys.stdin if source == "-" else Path(source).open(encoding="utf-8") as lines:
+            for identity, query in read_batch(lines, source):
+                answer = notes.ask(query)
+                answered = answered or not answer.abstained
+                write(json.dumps(to_record(answer, identity), ensure_ascii=False))
+    except UnicodeDecodeError as error:
+        raise UsageError(f"{source}: 不是 UTF-8 文本（第 {error.start} 字节）；先转成 UTF-8") from error
+    except OSError as error:
+        if isinstance(error, BrokenPipeError):
+            raise
+        raise UsageError(f"--batch {source}: 打不开（{error.strerror}）") from error
+    return EXIT_ANSWERED if answered else EXIT_NOTHING
+
+
+def run(arguments: list[str] | None) -> int:
+    """Do what the command line asks for."""
+    options = parse_arguments(arguments)
+    settings = read_settings(options)
+    if settings.llm:
+        raise UsageError(f"--llm {settings.llm}: 这一版还只会摘录笔记原文；去掉 --llm 再试")
+    if options.batch:
+        return ask_batch(settings, options.batch)
+    if not options.question:
+        return chat(settings)
+    return ask_once(settings, " ".join(options.question), as_json=options.json)
+
+
+def guard(command: Any, arguments: list[str] | None = None) -> int:
+    """Run a command with UTF-8 streams, one-line errors, quiet closed pipes and Ctrl-C as shells expect."""
+    for stream in (sys.stdin, sys.stdout, sys.stderr):
+        if hasattr(stream, "reconfigure"):
+            stream.reconfigure(encoding="utf-8", errors="replace")
+    try:
+        return int(command(arguments))
+    except RagError as error:
+        tell(f"错误：{error}")
+        return EXIT_ERROR
+    except BrokenPipeError:
+        # Python flushes stdout once more at exit; give it somewhere to go.
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        return EXIT_ANSWERED
+    except KeyboardInterrupt:
+        return EXIT_INTERRUPTED
+
+
+def main(arguments: list[str] | None = None) -> int:
+    """Entry point."""
+    return guard(run, arguments)
+
+
+if __name__ == "__main__":
+    sys.exit(main())
