@@ -1,0 +1,144 @@
+"""Read the notes: find the files, decode them, and say which could not be read."""
+
+import hashlib
+import os
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+from rag.errors import CorpusError
+from rag.types import Document
+
+ENDINGS = (".md", ".markdown", ".mdown", ".txt")
+MAX_BYTES = 64 * 1024 * 1024
+"""A larger file is no notes but a dump."""
+BYTE_ORDER_MARKS = ((b"\xef\xbb\xbf", "utf-8"), (b"\xff\xfe", "utf-16-le"), (b"\xfe\xff", "utf-16-be"))
+
+
+@dataclass(frozen=True, slots=True)
+class CorpusReading:
+    """What could be read of the notes."""
+
+    documents: tuple[Document, ...]
+    """Sorted by path."""
+    problems: tuple[str, ...]
+    """One line for each file left out: what, where, what to do."""
+
+
+def read_corpus(paths: Sequence[Path]) -> CorpusReading:
+    """Read all notes under `paths`, files or folders; a broken file does not stop the others.
+
+    :raises CorpusError: when a path does not exist, or there is nothing to read.
+    """
+    problems: list[str] = []
+    found = list(find_files(paths))
+    texts: list[tuple[Path, str, str]] = []
+    for file in found:
+        try:
+            data = _read_bytes(file)
+            texts.append((file, _decode(data), hashlib.blake2b(data, digest_size=16).hexdigest()))
+        except (OSError, ValueError) as error:
+            reason = error.strerror if isinstance(error, OSError) else str(error)
+            problems.append(f"{cite_path(file)}: 读不了这个文件（{reason}），先跳过；其余笔记照常可用")
+    if not texts:
+        where = "、".join(map(str, paths))
+        what = "；".join(problems) if problems else "没有找到笔记（.md 文件）"
+        raise CorpusError(f"{where}: {what}；把笔记放进去，或用 --corpus 指到别处，再运行 python -m rag.ingest")
+    stems = _make_stems([file for file, _, _ in texts])
+    documents = [
+        Document(cite_path(file), stem, text, digest) for (file, text, digest), stem in zip(texts, stems, strict=True)
+    ]
+    return CorpusReading(tuple(sorted(documents, key=lambda document: document.path)), tuple(problems))
+
+
+def find_files(paths: Sequence[Path]) -> Iterator[Path]:
+    """Yield the notes' files, sorted, each once; hidden files and folders are left out.
+
+    :raises CorpusError: when a path does not exist.
+    """
+    seen: set[Path] = set()
+    for path in paths:
+        if not path.exists():
+            raise CorpusError(f"{path}: 没有这个文件或文件夹；把笔记放进去，或用 --corpus 指到笔记所在的地方")
+        for file in [path] if path.is_file() else _walk(path):
+            real = file.resolve()
+            if real not in seen:
+                seen.add(real)
+                yield file
+
+
+def _walk(folder: Path) -> Iterator[Path]:
+    # os.walk does not follow links to folders, so a loop of links ends here.
+    for here, folders, names in os.walk(folder):
+        folders[:] = sorted(name for name in folders if not name.startswith("."))
+        for name in sorted(names):
+            if name.lower().endswith(ENDINGS) and not name.startswith("."):
+                yield Path(here) / name
+
+
+def corpus_digest(paths: Sequence[Path]) -> str:
+    """Digest names and bytes of all notes, to tell whether an index is stale.
+
+    :raises CorpusError: when a path does not exist.
+    """
+    digest = hashlib.blake2b(digest_size=16)
+    for file in find_files(paths):
+        digest.update(cite_path(file).encode("utf-8", "surrogateescape") + b"\0")
+        try:
+            digest.update(hashlib.blake2b(_read_bytes(file), digest_size=16).digest())
+        except (OSError, ValueError) as error:
+            digest.update(type(error).__name__.encode())
+    return digest.hexdigest()
+
+
+def cite_path(file: Path) -> str:
+    """Write a path as citations do: relative to the working folder where it lies inside, with `/`."""
+    try:
+        return file.resolve().relative_to(Path.cwd()).as_posix()
+    except ValueError:
+        return file.as_posix()
+
+
+def _read_bytes(file: Path) -> bytes:
+    size = file.stat().st_size
+    if size > MAX_BYTES:
+        raise ValueError(f"有 {size // 1024 // 1024} MB，超过 {MAX_BYTES // 1024 // 1024} MB 的上限，请拆开")
+    return file.read_bytes()
+
+
+def _decode(data: bytes) -> str:
+    """Decode UTF-8, UTF-16 with its mark, or GB18030, which holds GBK.
+
+    :raises ValueError: when it is none of these; the message names the byte.
+    """
+    for mark, encoding in BYTE_ORDER_MARKS:
+        if data.startswith(mark):
+            return _fold_lines(data[len(mark) :].decode(encoding))
+    if b"\0" in data:
+        raise ValueError(f"第 {data.index(0) + 1} 个字节是 0，不是文本")
+    try:
+        return _fold_lines(data.decode("utf-8"))
+    except UnicodeDecodeError as error:
+        place, value = error.start, data[error.start]
+    try:
+        return _fold_lines(data.decode("gb18030"))
+    except UnicodeDecodeError:
+        raise ValueError(f"既不是 UTF-8 也不是 GBK，第 {place + 1} 个字节 0x{value:02x} 解不出来") from None
+
+
+def _fold_lines(text: str) -> str:
+    return text.replace("\r\n", "\n").replace("\r", "\n")
+
+
+def _make_stems(files: Sequence[Path]) -> list[str]:
+    """Name each file by its stem, its folder put before it where two share one."""
+    stems = [file.stem for file in files]
+    for depth in (2, 3, 4):
+        if len(set(stems)) == len(stems):
+            return stems
+        repeated = {stem for stem in stems if stems.count(stem) > 1}
+        stems = [
+            "-".join([*file.resolve().parts[-depth:-1], file.stem]) if stem in repeated else stem
+            for file, stem in zip(files, stems, strict=True)
+        ]
+    return [stem if stems.index(stem) == at else f"{stem}-{at}" for at, stem in enumerate(stems)]
