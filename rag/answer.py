@@ -6,19 +6,12 @@ from dataclasses import dataclass
 
 import numpy as np
 
+from rag.markdown import ADDRESS, IMAGE, LINK, SETEXT, Block, plain_words, split_blocks, unwrap_links
 from rag.types import Passage, Question, Span
 
-WHOLE_CHARS = 420
-"""A body up to this long is given whole; a longer one by its best parts."""
-LOOK_UP_CHARS = 1_600
-"""Most text given of a question asked for by number."""
 MAX_UNITS_SCORED = 24
 """Sentences embedded for one answer: some 2 ms each."""
-SECOND_SHARE = 0.8
-"""A second question is quoted too when it scores at least this share of the first."""
 SENTENCE = re.compile(r".+?(?:[。！？!?；;](?=[^」』”’）)\]]|$)[」』”’）)]*|\n|$)", re.DOTALL)
-IMAGE = re.compile(r"!\[[^\]]*\]\([^)]*\)|<img\b[^>]*>", re.IGNORECASE)
-LINK = re.compile(r"\[([^\]]*)\]\([^)]*\)|<?https?://[^\s>)）]+>?")
 POINTER = re.compile(r"^\W*(答案)?(解析)?\W*(请)?(参考|参见|详见|来源|链接|转载|原文|摘自|引用)")
 
 Similarity = Callable[[Sequence[str]], Sequence[float]]
@@ -40,77 +33,41 @@ class Unit:
         return self.passage.text[self.start : self.end]
 
 
-def split_blocks(text: str) -> Iterator[tuple[int, int, str]]:
-    """Yield (start, end, kind) of the Markdown blocks: prose, fence, formula, table, list, heading or rule."""
-    start, kind, closing = 0, "", ""
-    at = 0
-    for line in text.splitlines(keepends=True):
-        bare = line.strip()
-        found = closing or _line_kind(bare, line)
-        ends_before = not closing and kind and (not bare or found != kind) and not (kind == "list" and found == "prose")
-        if ends_before:
-            yield start, at, kind
-            kind = ""
-        if not kind and bare:
-            start, kind = at, found
-            if kind in ("fence", "formula"):
-                mark = "$$" if kind == "formula" else bare[:3]
-                one_line = kind == "formula" and len(bare) > 2 and bare.endswith("$$")
-                closing = "" if one_line else mark
-                at += len(line)
-                continue
-        at += len(line)
-        if closing and bare.endswith(closing) and bare.startswith(closing if kind == "fence" else ""):
-            yield start, at, kind
-            kind = closing = ""
-    if kind:
-        yield start, at, kind
-
-
-def _line_kind(bare: str, line: str) -> str:
-    """Name the kind of block a line begins or goes on with."""
-    if bare.startswith(("```", "~~~")):
-        return "fence"
-    if bare.startswith("$$"):
-        return "formula"
-    if bare.startswith("|"):
-        return "table"
-    if re.match(r"(?:[-*_]\s*){3,}$", bare) or re.match(r"(=+|-+)$", bare):
-        return "rule"
-    if re.match(r"#{1,6}\s", bare):
-        return "heading"
-    if re.match(r"(?:[-*+]|\d{1,2}[.)、])\s+\S", bare) or line.startswith(("    ", "\t")):
-        return "list"
-    return "prose"
-
-
 def split_units(question: Question, passages: Sequence[Passage]) -> list[Unit]:
     """Split the answer text of a question into units, in the order of the notes; its headings are left out."""
     units = []
     for passage in sorted(passages, key=lambda passage: passage.start):
         skip = max(0, question.body_start - passage.start)
-        body = passage.text[skip:]
-        blocks = list(split_blocks(body))
-        for place, (start, end, kind) in enumerate(blocks):
-            underlined = place + 1 < len(blocks) and blocks[place + 1][2] == "rule" and "\n\n" not in body[start : end + 1]
-            setext = underlined and re.match(r"(=+|-{2,})$", body[blocks[place + 1][0] : blocks[place + 1][1]].strip())
-            if kind in ("rule", "heading") or setext:
+        stop = min(len(passage.text), question.end - passage.start)
+        body = passage.text[skip:stop]
+        blocks = [block for block in split_blocks(body) if block.kind != "heading"]
+        for place, block in enumerate(blocks):
+            following = blocks[place + 1] if place + 1 < len(blocks) else None
+            underlined = following and following.start == block.end and SETEXT.match(following.slice_of(body))
+            if block.kind == "rule" or underlined:
                 continue
-            if kind != "prose":
-                units.append(Unit(passage, skip + start, skip + end, is_block=True))
+            if block.kind != "prose":
+                units.append(Unit(passage, skip + block.start, skip + block.end, is_block=True))
                 continue
-            sentences = SENTENCE.finditer(body, start, end)
-            units += [Unit(passage, skip + m.start(), skip + m.end(), is_block=False) for m in sentences]
+            units += [Unit(passage, skip + start, skip + end, is_block=False) for start, end in _split_prose(body, block)]
     return [unit for unit in units if not _is_noise(unit)]
 
 
+def _split_prose(body: str, block: Block) -> Iterator[tuple[int, int]]:
+    """Yield the sentences of a paragraph; lines that only point elsewhere (`答案参考：<link>`) are left out."""
+    at = block.start
+    for line in block.slice_of(body).splitlines(keepends=True):
+        points_away = POINTER.match(line) and (LINK.search(line) or ADDRESS.search(line))
+        if not points_away:
+            yield from (match.span() for match in SENTENCE.finditer(body, at, at + len(line)) if match[0].strip())
+        at += len(line)
+
+
 def _is_noise(unit: Unit) -> bool:
-    """Tell a unit with nothing to read: an image, a bare link, a pointer to a source elsewhere."""
+    """Tell a unit with nothing to read: an image, a bare link."""
     if unit.is_block and unit.text.lstrip().startswith(("```", "~~~", "$$")):
         return False
-    words = LINK.sub("", IMAGE.sub("", unit.text))
-    is_pointer = POINTER.match(words.strip()) and LINK.search(unit.text)
-    return bool(is_pointer) or len(re.findall(r"\w", words)) < 2
+    return len(re.findall(r"\w", plain_words(unit.text))) < 2
 
 
 def choose_units(units: Sequence[Unit], similarity: Similarity, limit_chars: int) -> list[Unit]:
@@ -183,6 +140,6 @@ def write_not_covered(nearest: Sequence[Question]) -> str:
 
 def readable(markdown: str) -> str:
     """Show a slice in an answer: images and rules dropped."""
-    text = IMAGE.sub("", markdown)
+    text = unwrap_links(IMAGE.sub("", markdown))
     text = re.sub(r"(?m)^[ \t]*(?:\*[ \t]*){3,}$\n?", "", text)
     return re.sub(r"\n{3,}", "\n\n", text).strip()

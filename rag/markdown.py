@@ -28,6 +28,10 @@ class Block:
     end: int
     kind: Kind
 
+    def slice_of(self, text: str) -> str:
+        """Return the block's text."""
+        return text[self.start : self.end]
+
 
 def split_blocks(text: str) -> Iterator[Block]:
     """Yield the blocks of `text` in order; their ranges do not overlap and hold every non-blank line."""

@@ -1,0 +1,140 @@
+"""Cut questions into passages: exact slices that tile each question, at block and sentence borders."""
+
+import hashlib
+import re
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass
+
+from rag.markdown import SETEXT, Block, plain_words, split_blocks
+from rag.types import Document, Passage, Question
+
+SENTENCE_END = re.compile(r"[。！？!?；;]+[」』”’）)\]]*|\n|(?<=[a-z)])\.(?=\s+[A-Z])")
+INLINE_WHOLE = re.compile(r"\$[^$\n]+\$|`[^`\n]+`|!?\[[^\]\n]*\]\([^)\n]*\)|\\\(.+?\\\)")
+"""Inline formulas, code and links: no border falls inside."""
+WHOLE_FENCE_FACTOR = 3
+"""A fence or formula up to this many times the limit stays in one passage."""
+MIN_SHARE = 0.35
+"""A passage at least this full ends at a new sub-heading or at a rule between two answers."""
+
+CountTokens = Callable[[str], int]
+
+
+@dataclass(frozen=True, slots=True)
+class _Piece:
+    """The smallest part a border may stand before."""
+
+    start: int
+    end: int
+    n_tokens: int
+    opens_part: bool
+    """Whether a new part of the answer begins here."""
+
+
+def chunk_document(
+    document: Document, questions: Sequence[Question], count_tokens: CountTokens, max_tokens: int
+) -> tuple[Passage, ...]:
+    """Cut the outer questions of a document into passages of at most `max_tokens` where borders allow.
+
+    The texts of a question's passages, joined, are the question's text.
+    """
+    inner: dict[str, list[Question]] = {}
+    for question in questions:
+        inner.setdefault(question.parent, []).append(question)
+    passages: list[Passage] = []
+    for question in inner.get("", []):
+        passages.extend(_chunk_question(document, question, inner.get(question.id, []), count_tokens, max_tokens))
+    return tuple(passages)
+
+
+def _chunk_question(
+    document: Document, question: Question, subs: Sequence[Question], count_tokens: CountTokens, max_tokens: int
+) -> Iterator[Passage]:
+    pieces = list(_split_pieces(document.text, question, count_tokens, max_tokens))
+    line, counted = question.lines[0], question.start
+    for ordinal, (start, end) in enumerate(_pack(pieces, question, subs, max_tokens)):
+        line += document.text.count("\n", counted, start)
+        counted = start
+        text = document.text[start:end]
+        first = line + len(text[: len(text) - len(text.lstrip())].split("\n")) - 1
+        body = text[max(0, question.body_start - start) :]
+        headings = (*question.headings, question.title, *_headings_at(question, subs, start, end))
+        words = plain_words(body)
+        digest = hashlib.blake2b("\n".join([*headings, words]).encode(), digest_size=16).hexdigest()
+        last = max(first, line + text.rstrip().count("\n"))
+        yield Passage(f"{question.id}#{ordinal}", question.id, text, start, end, (first, last), headings, words, digest)
+
+
+def _headings_at(question: Question, subs: Sequence[Question], start: int, end: int) -> list[str]:
+    """Return titles of the sub-heading or sub-question that most of `[start, end)` stands under."""
+    middle = (max(start, question.body_start) + end) // 2
+    return [part.title for part in (*question.sections, *subs) if part.start <= middle < part.end]
+
+
+def _split_pieces(
+    text: str, question: Question, count_tokens: CountTokens, max_tokens: int
+) -> Iterator[_Piece]:
+    """Split a question into pieces that tile it; each takes the blank lines after it."""
+    borders = _find_borders(text, question, count_tokens, max_tokens)
+    starts = sorted({question.start, *(start for start in borders if question.start < start < question.end)})
+    for start, end in zip(starts, [*starts[1:], question.end], strict=True):
+        yield _Piece(start, end, count_tokens(text[start:end]), borders.get(start, False))
+
+
+def _find_borders(
+    text: str, question: Question, count_tokens: CountTokens, max_tokens: int
+) -> dict[int, bool]:
+    """Find where passages may begin: offset to whether a new part of the answer begins there."""
+    borders: dict[int, bool] = {}
+    after_rule = False
+    base = question.body_start
+    body = text[base : question.end]
+    blocks = list(split_blocks(body))
+    for place, block in enumerate(blocks):
+        following = blocks[place + 1] if place + 1 < len(blocks) else None
+        if block.kind == "rule":
+            # The underline of a heading, or the line between two answers: it stays with what is before it.
+            after_rule = not SETEXT.match(body[block.start : block.end])
+            continue
+        opens = after_rule or block.kind == "heading" or _is_underlined(body, block, following)
+        borders[base + block.start] = opens
+        after_rule = False
+        for inside in _inner_borders(body, block, count_tokens, max_tokens):
+            borders.setdefault(base + inside, False)
+    return borders
+
+
+def _is_underlined(body: str, block: Block, following: Block | None) -> bool:
+    return bool(following and following.kind == "rule" and following.start == block.end)
+
+
+def _inner_borders(body: str, block: Block, count_tokens: CountTokens, max_tokens: int) -> Iterator[int]:
+    """Yield the borders inside a block: sentences, rows, items; lines of a fence that is far too long."""
+    content = body[block.start : block.end]
+    if block.kind in ("table", "list"):
+        yield from (block.start + match.end() for match in re.finditer(r"\n(?=\s*([-*+|]|\d+[.)]))", content))
+        if block.kind == "table":
+            return
+    elif block.kind in ("fence", "formula", "heading"):
+        if block.kind != "heading" and count_tokens(content) > max_tokens * WHOLE_FENCE_FACTOR:
+            yield from (block.start + match.end() for match in re.finditer("\n", content[:-1]))
+        return
+    whole = [match.span() for match in INLINE_WHOLE.finditer(content)]
+    for match in SENTENCE_END.finditer(content):
+        if match.end() < len(content) and not any(start < match.end() < end for start, end in whole):
+            yield block.start + match.end()
+
+
+def _pack(
+    pieces: Sequence[_Piece], question: Question, subs: Sequence[Question], max_tokens: int
+) -> Iterator[tuple[int, int]]:
+    """Join pieces into passages, greedily; a new part of the answer begins a new passage when this one is full enough."""
+    part_starts = {part.start for part in (*question.sections, *subs)}
+    start, used = question.start, 0
+    for piece in pieces:
+        opens = piece.opens_part or piece.start in part_starts
+        is_full = used + piece.n_tokens > max_tokens or (opens and used > MIN_SHARE * max_tokens)
+        if used and is_full and piece.start > question.body_start:
+            yield start, piece.start
+            start, used = piece.start, 0
+        used += piece.n_tokens
+    yield start, question.end
