@@ -11,6 +11,13 @@ from rag.types import Passage, Question, Span
 
 MAX_UNITS_SCORED = 24
 """Sentences embedded for one answer: some 2 ms each."""
+UNIT_CHARS = 200
+"""Part of a unit that is embedded."""
+ASKING_PENALTY = 0.3
+"""Cosine taken from a sentence that asks: a question repeats the query and answers nothing."""
+NEIGHBOUR_SHARE = 0.2
+WORTH_SHARE = 0.5
+"""A unit this far below the best one is left out even where there is room."""
 SENTENCE = re.compile(r".+?(?:[。！？!?；;](?=[^」』”’）)\]]|$)[」』”’）)]*|\n|$)", re.DOTALL)
 POINTER = re.compile(r"^\W*(答案)?(解析)?\W*(请)?(参考|参见|详见|来源|链接|转载|原文|摘自|引用)")
 
@@ -49,7 +56,9 @@ def split_units(question: Question, passages: Sequence[Passage]) -> list[Unit]:
             if block.kind != "prose":
                 units.append(Unit(passage, skip + block.start, skip + block.end, is_block=True))
                 continue
-            units += [Unit(passage, skip + start, skip + end, is_block=False) for start, end in _split_prose(body, block)]
+            units += [
+                Unit(passage, skip + start, skip + end, is_block=False) for start, end in _split_prose(body, block)
+            ]
     return [unit for unit in units if not _is_noise(unit)]
 
 
@@ -75,14 +84,15 @@ def choose_units(units: Sequence[Unit], similarity: Similarity, limit_chars: int
     if sum(len(unit.text) for unit in units) <= limit_chars:
         return list(units)
     scored = list(units[:MAX_UNITS_SCORED])
-    closeness = np.asarray(similarity([readable(unit.text)[:200] for unit in scored]))
+    closeness = np.asarray(similarity([plain_words(unit.text)[:UNIT_CHARS] for unit in scored]))
+    closeness -= [ASKING_PENALTY if unit.text.rstrip(" \n*").endswith(("？", "?")) else 0.0 for unit in scored]
     # A sentence between two good ones belongs with them.
-    near = np.convolve(np.pad(closeness, 1, mode="edge"), [0.2, 1.0, 0.2], mode="valid")
+    near = np.convolve(np.pad(closeness, 1, mode="edge"), [NEIGHBOUR_SHARE, 1.0, NEIGHBOUR_SHARE], mode="valid")
     chosen: list[int] = []
     used = 0
     for place in np.argsort(-near, kind="stable"):
         size = len(scored[place].text)
-        if chosen and used + size > limit_chars:
+        if chosen and (used + size > limit_chars or near[place] < WORTH_SHARE * near.max()):
             continue
         chosen.append(int(place))
         used += size
@@ -101,7 +111,9 @@ def join_units(question: Question, units: Sequence[Unit], score: float) -> list[
     return spans
 
 
-def extract(question: Question, passages: Sequence[Passage], similarity: Similarity, limit: int, score: float) -> list[Span]:
+def extract(
+    question: Question, passages: Sequence[Passage], similarity: Similarity, limit: int, score: float
+) -> list[Span]:
     """Quote the parts of one question that answer the query, up to some `limit` characters."""
     units = split_units(question, passages)
     return join_units(question, choose_units(units, similarity, limit), score) if units else []
@@ -142,4 +154,6 @@ def readable(markdown: str) -> str:
     """Show a slice in an answer: images and rules dropped."""
     text = unwrap_links(IMAGE.sub("", markdown))
     text = re.sub(r"(?m)^[ \t]*(?:\*[ \t]*){3,}$\n?", "", text)
-    return re.sub(r"\n{3,}", "\n\n", text).strip()
+    # A slice may begin or end inside bold text; a mark left without its partner would show.
+    paragraphs = [part.replace("**", "") if part.count("**") % 2 else part for part in text.split("\n\n")]
+    return re.sub(r"\n{3,}", "\n\n", "\n\n".join(paragraphs)).strip()

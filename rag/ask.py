@@ -2,18 +2,17 @@
 
 import argparse
 import json
-import os
 import sys
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import asdict
 from pathlib import Path
 from typing import IO, Any
 
 from rag.config import Settings, add_options, read_settings
-from rag.errors import RagError, UsageError
-from rag.types import Answer, Query, Turn
+from rag.errors import UsageError
+from rag.shell import EXIT_ANSWERED, EXIT_NOTHING, guard, tell, write
+from rag.types import Answer, Citation, Query, Turn
 
-EXIT_ANSWERED, EXIT_NOTHING, EXIT_ERROR, EXIT_INTERRUPTED = 0, 1, 2, 130
 BOLD, DIM, PLAIN = "\x1b[1m", "\x1b[2m", "\x1b[0m"
 
 
@@ -54,11 +53,22 @@ def format_answer(answer: Answer, *, color: bool) -> str:
     lines = [answer.text]
     if answer.citations:
         lines += ["", f"{bold}来源{plain}"]
-        for citation in answer.citations:
-            first, last = citation.lines
-            where = f"{citation.file}:{first}" + (f"-{last}" if last > first else "")
-            lines.append(f"[{citation.label}] {citation.title}  {dim}{where}{plain}")
+        for first, places in group_citations(answer.citations):
+            lines.append(f"[{first.label}] {first.title}  {dim}{first.file}:{places}{plain}")
     return "\n".join(lines)
+
+
+def group_citations(citations: Sequence[Citation]) -> list[tuple[Citation, str]]:
+    """Bring citations of one question together: the first of them, and all their lines as `44-48,53`."""
+    groups: dict[str, list[Citation]] = {}
+    for citation in citations:
+        groups.setdefault(citation.label, []).append(citation)
+    return [(group[0], ",".join(_write_lines(citation.lines) for citation in group)) for group in groups.values()]
+
+
+def _write_lines(lines: tuple[int, int]) -> str:
+    first, last = lines
+    return f"{first}-{last}" if last > first else str(first)
 
 
 def read_batch(source: IO[str], name: str) -> Iterator[tuple[str, Query]]:
@@ -76,16 +86,6 @@ def read_batch(source: IO[str], name: str) -> Iterator[tuple[str, Query]]:
         except (ValueError, KeyError, TypeError, AttributeError) as error:
             wanted = '{"id": "1", "text": "问题", "history": []}'
             raise UsageError(f"{name}:{number}: 这一行读不懂；每行要写成 {wanted}") from error
-
-
-def tell(line: str) -> None:
-    """Show the user one line beside the output."""
-    print(line, file=sys.stderr, flush=True)  # noqa: T201  the command's own output
-
-
-def write(text: str) -> None:
-    """Print to the output."""
-    print(text, flush=True)  # noqa: T201  the command's own output
 
 
 def chat(settings: Settings) -> int:
@@ -157,24 +157,6 @@ def run(arguments: list[str] | None) -> int:
     if not options.question:
         return chat(settings)
     return ask_once(settings, " ".join(options.question), as_json=options.json)
-
-
-def guard(command: Any, arguments: list[str] | None = None) -> int:
-    """Run a command with UTF-8 streams, one-line errors, quiet closed pipes and Ctrl-C as shells expect."""
-    for stream in (sys.stdin, sys.stdout, sys.stderr):
-        if hasattr(stream, "reconfigure"):
-            stream.reconfigure(encoding="utf-8", errors="replace")
-    try:
-        return int(command(arguments))
-    except RagError as error:
-        tell(f"错误：{error}")
-        return EXIT_ERROR
-    except BrokenPipeError:
-        # Python flushes stdout once more at exit; give it somewhere to go.
-        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
-        return EXIT_ANSWERED
-    except KeyboardInterrupt:
-        return EXIT_INTERRUPTED
 
 
 def main(arguments: list[str] | None = None) -> int:

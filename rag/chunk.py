@@ -70,9 +70,7 @@ def _headings_at(question: Question, subs: Sequence[Question], start: int, end: 
     return [part.title for part in (*question.sections, *subs) if part.start <= middle < part.end]
 
 
-def _split_pieces(
-    text: str, question: Question, count_tokens: CountTokens, max_tokens: int
-) -> Iterator[_Piece]:
+def _split_pieces(text: str, question: Question, count_tokens: CountTokens, max_tokens: int) -> Iterator[_Piece]:
     """Split a question into pieces that tile it; each takes the blank lines after it."""
     borders = _find_borders(text, question, count_tokens, max_tokens)
     starts = sorted({question.start, *(start for start in borders if question.start < start < question.end)})
@@ -80,9 +78,7 @@ def _split_pieces(
         yield _Piece(start, end, count_tokens(text[start:end]), borders.get(start, False))
 
 
-def _find_borders(
-    text: str, question: Question, count_tokens: CountTokens, max_tokens: int
-) -> dict[int, bool]:
+def _find_borders(text: str, question: Question, count_tokens: CountTokens, max_tokens: int) -> dict[int, bool]:
     """Find where passages may begin: offset to whether a new part of the answer begins there."""
     borders: dict[int, bool] = {}
     after_rule = False

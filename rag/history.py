@@ -13,7 +13,9 @@ POINTS_BACK = re.compile(
     r"|^(and|why|how|what about|more|explain)\b.{0,18}$|(详细|具体|展开|举例|举个例子|说说|解释)(一下|点|说说|讲讲)?[吧?？。]*$",
     re.IGNORECASE,
 )
-PARTICLES = re.compile(r"[\s?？!！。，,、~]|那|呢|吗|啊|吧|的|了|请问|怎么|什么|为什么|为啥|how|why|what|the|a|is", re.IGNORECASE)
+PARTICLES = re.compile(
+    r"[\s?？!！。，,、~]|那|呢|吗|啊|吧|的|了|请问|怎么|什么|为什么|为啥|how|why|what|the|a|is", re.IGNORECASE
+)
 
 
 def is_follow_up(text: str) -> bool:

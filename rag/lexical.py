@@ -46,7 +46,7 @@ def normalise(text: str) -> str:
 
 
 def analyse(text: str) -> list[str]:
-    """Cut a text into terms: single characters and pairs of CJK runs; Latin words whole and in their parts."""
+    """Cut a text into terms: characters and pairs of CJK runs; Latin words whole, in parts and joined (`warmup`)."""
     folded = normalise(text)
     terms: list[str] = []
     for match in TERM.finditer(folded.lower()):
@@ -56,8 +56,14 @@ def analyse(text: str) -> list[str]:
             terms.extend(term[at : at + 2] for at in range(len(term) - 1))
             continue
         terms.append(term)
-        parts = re.split(r"[-_.+#']+", term) if re.search(r"[-_.+#']", term) else CAMEL.findall(folded[slice(*match.span())])
+        parts = (
+            re.split(r"[-_.+#']+", term)
+            if re.search(r"[-_.+#']", term)
+            else CAMEL.findall(folded[slice(*match.span())])
+        )
         terms.extend(part.lower() for part in parts if part and part.lower() != term)
+        if len(parts) > 1 and (joined := "".join(parts).lower()) != term:
+            terms.append(joined)
     return terms
 
 

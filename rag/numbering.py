@@ -35,7 +35,10 @@ def _rule(name: str, pattern: str, *, in_text: bool = True) -> Rule:
 
 RULES = (
     _rule("q label", rf"[Qq]\s?(\d+(?:\.\d+)*)(?![\w%]){_END}"),
-    _rule("question word", rf"(?:面试题|问题|题目|问|题)\s*(\d+(?:\.\d+)*|[一二三四五六七八九十]+)(?!\d)\s*[.．、:：)） ]\s*"),
+    _rule(
+        "question word",
+        r"(?:面试题|问题|题目|问|题)\s*(\d+(?:\.\d+)*|[一二三四五六七八九十]+)(?!\d)\s*[.．、:：)） ]\s*",
+    ),
     _rule("ordinal", rf"第\s*(\d+|[一二三四五六七八九十百]+)\s*(?:道?题|问)(?:目)?{_END}"),
     _rule("brackets", r"[(（\[【](\d{1,3}(?:\.\d+)*)[)）\]】]\s*[.、:：]?\s*(?!\()"),
     _rule("chinese brackets", r"[(（]([一二三四五六七八九十]{1,3})[)）]\s*[、.]?\s*"),
@@ -43,7 +46,11 @@ RULES = (
     _rule("dotted", rf"(\d{{1,3}}(?:\.\d{{1,3}})+)(?![\d%])(?!\s*(?:倍|版|亿|万|GB|MB|B\b)){_END}", in_text=False),
     _rule("number and mark", r"(\d{1,3})\s*(?:[.．、:：)）]\s*)+(?!\d)"),
     _rule("padded number", r"(0\d{1,3})\s+", in_text=False),
-    _rule("bare number", r"(\d{1,3})\s*(?![\d.,%年月日个种点次层天步倍大分xX×+\-~/]|[dDbBkKMG]\b|bit)(?=\S)", in_text=False),
+    _rule(
+        "bare number",
+        r"(\d{1,3})\s*(?![\d.,%年月日个种点次层天步倍大分xX×+\-~/]|[dDbBkKMG]\b|bit)(?=\S)",
+        in_text=False,
+    ),
 )
 """Tried in order; the first that matches is taken."""
 

@@ -23,8 +23,8 @@ INTERROGATIVE = re.compile(
     re.IGNORECASE,
 )
 NO_QUESTION = re.compile(
-    r"^\W*(目录|目 录|contents?|table of contents|toc|参考|参考资料|参考文献|参考链接|引用|references?|致谢|贡献者|联系.{0,4}|license|版权.*|前言|"
-    r"推荐阅读|扩展阅读|相关阅读|更新日志|changelog)\W*$",
+    r"^\W*(目录|目 录|contents?|table of contents|toc|参考|参考资料|参考文献|参考链接|引用|references?|致谢|贡献者|联系.{0,4}|license|版权.*|"
+    r"前言|推荐阅读|扩展阅读|相关阅读|更新日志|changelog)\W*$",
     re.IGNORECASE,
 )
 FRONT_MATTER = re.compile(r"\A---\n.*?\n(?:---|\.\.\.)\n", re.DOTALL)
@@ -154,7 +154,9 @@ def _find_questions(heading: _Heading, groups: tuple[str, ...], text: str) -> It
         if len(re.findall(r"\w", plain_words(text[heading.body_start : first]))) >= MIN_OWN_WORDS * 3 and heading.level:
             yield _Found(heading_line, first, groups)
         yield from (_Found(line, line.end, inner) for line in lines)
-    elif heading.level and (n_words >= MIN_OWN_WORDS or (n_words and not heading.children) or heading.numbering and not heading.children):
+    elif heading.level and (
+        n_words >= MIN_OWN_WORDS or (n_words and not heading.children) or heading.numbering and not heading.children
+    ):
         yield _Found(heading, heading.own_end, groups)
     elif not heading.level and heading.children and n_words >= MIN_OWN_WORDS * 3 and not _is_list_of_links(own):
         yield _Found(replace(heading, title="前言"), heading.own_end, ())

@@ -27,7 +27,7 @@ PASSAGE_TOKENS = 200
 TITLE_WEIGHT, GROUP_WEIGHT, BODY_WEIGHT = 2.0, 0.5, 1.0
 COVER_THRESHOLD = 0.5
 """Below this probability the answer is that the notes do not cover the query."""
-SECOND_SHARE = 0.8
+SECOND_SHARE = 0.9
 """A second question is quoted too when it scores at least this share of the first."""
 PART_CHARS, SECOND_CHARS, LOOKUP_CHARS = 480, 200, 1_800
 """Most text quoted of the best question, of a second one, and of one asked for by number."""
@@ -77,9 +77,7 @@ def parse_corpus(reading: CorpusReading) -> tuple[Question, ...]:
     return assign_labels([question for document in reading.documents for question in parse_document(document)])
 
 
-def chunk_corpus(
-    documents: Sequence[Document], questions: Sequence[Question], encoder: Encoder
-) -> tuple[Passage, ...]:
+def chunk_corpus(documents: Sequence[Document], questions: Sequence[Question], encoder: Encoder) -> tuple[Passage, ...]:
     """Cut every document into passages sized in the encoder's tokens."""
     limit = min(PASSAGE_TOKENS, encoder.max_tokens)
     passages: list[Passage] = []
@@ -119,7 +117,10 @@ def _index_words(questions: Sequence[Question], passages: Sequence[Passage]) -> 
         [
             [
                 (titles[passage.question], TITLE_WEIGHT),
-                (" ".join(heading for heading in passage.headings if heading != titles[passage.question]), GROUP_WEIGHT),
+                (
+                    " ".join(heading for heading in passage.headings if heading != titles[passage.question]),
+                    GROUP_WEIGHT,
+                ),
                 (passage.search_text, BODY_WEIGHT),
             ]
             for passage in passages
@@ -233,9 +234,7 @@ class Notes:
     def __post_init__(self) -> None:
         content = self.index.content
         words = LexicalIndex.from_arrays(content.lexical)
-        self._retriever = Retriever(
-            content.questions, content.passages, self.encoder, words.search, self.index.search
-        )
+        self._retriever = Retriever(content.questions, content.passages, self.encoder, words.search, self.index.search)
         self._passages = {question.id: [] for question in content.questions if not question.parent}
         for passage in content.passages:
             self._passages[passage.question].append(passage)
@@ -277,9 +276,7 @@ class Notes:
             parts.append(write_spans(own, self._labels(own)) if own else describe_missing_text(question))
             spans += own
         ranking = tuple((question.label, 1.0) for question in lookup.questions)
-        return Answer(
-            text, "\n\n".join(parts), not lookup.questions, "extractive", tuple(map(cite, spans)), ranking
-        )
+        return Answer(text, "\n\n".join(parts), not lookup.questions, "extractive", tuple(map(cite, spans)), ranking)
 
     def _answer_search(self, query: Query) -> Answer:
         """Retrieve, then quote the best question, and the next one when it is as good."""

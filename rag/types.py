@@ -20,7 +20,7 @@ Progress = Callable[[int, int], None]
 
 @dataclass(frozen=True, slots=True)
 class Document:
-    """One file of notes, decoded: line ends are `\\n`, no byte-order mark."""
+    """One file of notes, decoded: line ends are line feeds, no byte-order mark."""
 
     path: str
     """As cited: relative to the working directory where possible, with `/`."""

@@ -76,7 +76,9 @@ class HfEncoder:
             self._model = AutoModel.from_pretrained(folder, use_safetensors=True, **options).eval()
         except (OSError, ValueError, KeyError, ImportError) as error:
             reason = str(error).strip().splitlines()[0][:160]
-            raise EncoderError(f"{folder}: 读不出 transformers 模型（{reason}）；文件夹里要有 safetensors 权重") from error
+            raise EncoderError(
+                f"{folder}: 读不出 transformers 模型（{reason}）；文件夹里要有 safetensors 权重"
+            ) from error
         self._model.float()
         self.dim = int(self._model.config.hidden_size)
         self._read_settings(folder)
@@ -89,7 +91,9 @@ class HfEncoder:
         chosen = [name for name, key in modes.items() if pooling.get(f"pooling_mode_{key}")]
         self._pooling = pooling.get("pooling_mode") or (chosen[0] if chosen else "mean")
         if self._pooling not in ("mean", *modes):
-            raise EncoderError(f"{folder / '1_Pooling'}: 不认识的池化方式 {self._pooling}；认识的有 mean、{'、'.join(modes)}")
+            raise EncoderError(
+                f"{folder / '1_Pooling'}: 不认识的池化方式 {self._pooling}；认识的有 mean、{'、'.join(modes)}"
+            )
         prompts = _read_json(folder / "config_sentence_transformers.json").get("prompts") or {}
         self._query_prompt = prompts.get("query") or ""
         self._passage_prompt = prompts.get("passage") or prompts.get("document") or ""

@@ -1,0 +1,1 @@
+"""The app: chat with the notes in a browser (`python -m ui`)."""
