@@ -125,12 +125,14 @@ def _pack(
 ) -> Iterator[tuple[int, int]]:
     """Join pieces into passages, greedily; a new part of the answer begins a new passage when this one is full enough."""
     part_starts = {part.start for part in (*question.sections, *subs)}
-    start, used = question.start, 0
+    start, used, has_body = question.start, 0, False
     for piece in pieces:
         opens = piece.opens_part or piece.start in part_starts
         is_full = used + piece.n_tokens > max_tokens or (opens and used > MIN_SHARE * max_tokens)
-        if used and is_full and piece.start > question.body_start:
+        if has_body and is_full:
             yield start, piece.start
             start, used = piece.start, 0
         used += piece.n_tokens
+        # The question's own heading never stands alone.
+        has_body = has_body or piece.start >= question.body_start
     yield start, question.end

@@ -154,14 +154,20 @@ def _find_questions(heading: _Heading, groups: tuple[str, ...], text: str) -> It
         if len(re.findall(r"\w", plain_words(text[heading.body_start : first]))) >= MIN_OWN_WORDS * 3 and heading.level:
             yield _Found(heading_line, first, groups)
         yield from (_Found(line, line.end, inner) for line in lines)
-    elif heading.level and (
-        n_words >= MIN_OWN_WORDS or (n_words and not heading.children) or heading.numbering and not heading.children
-    ):
+    elif heading.level and _answers_itself(heading, n_words):
         yield _Found(heading, heading.own_end, groups)
     elif not heading.level and heading.children and n_words >= MIN_OWN_WORDS * 3 and not _is_list_of_links(own):
         yield _Found(replace(heading, title="前言"), heading.own_end, ())
     for child in heading.children:
         yield from _find_questions(child, inner, text)
+
+
+def _answers_itself(heading: _Heading, n_own_words: int) -> bool:
+    """Tell whether a heading's own text makes it a question beside those below it."""
+    if not heading.children:
+        return n_own_words > 0 or heading.numbering is not None
+    asks = bool(INTERROGATIVE.search(heading.title))
+    return n_own_words >= (1 if asks else MIN_OWN_WORDS)
 
 
 def _is_list_of_links(text: str) -> bool:

@@ -1,0 +1,35 @@
+"""Shared fixtures: a home of its own for every test, the real notes opened once."""
+
+import os
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from rag.config import Settings
+from rag.pipeline import Notes, open_notes
+from rag.types import Document
+
+CORPUS = Path(__file__).parent.parent / "corpus"
+
+
+@pytest.fixture(autouse=True)
+def _own_home(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
+    for name in [name for name in os.environ if name.startswith("RAG_") and name != "RAG_TEST_BROWSER"]:
+        monkeypatch.delenv(name)
+    monkeypatch.setenv("HOME", str(tmp_path / "home"))
+    monkeypatch.setenv("XDG_DATA_HOME", str(tmp_path / "home" / "data"))
+    monkeypatch.setenv("HF_HUB_OFFLINE", "1")
+    yield
+
+
+@pytest.fixture(scope="session")
+def notes(tmp_path_factory: pytest.TempPathFactory) -> Notes:
+    """The real notes, indexed once with the shipped encoder."""
+    settings = Settings(corpus=(CORPUS,), index=tmp_path_factory.mktemp("index"))
+    return open_notes(settings, lambda line: None)
+
+
+def make_document(text: str, stem: str = "notes") -> Document:
+    """Make a document that is on no disk."""
+    return Document(f"{stem}.md", stem, text, "0")
