@@ -81,7 +81,7 @@ def _split_pieces(text: str, question: Question, count_tokens: CountTokens, max_
 def _find_borders(text: str, question: Question, count_tokens: CountTokens, max_tokens: int) -> dict[int, bool]:
     """Find where passages may begin: offset to whether a new part of the answer begins there."""
     borders: dict[int, bool] = {}
-    after_rule = False
+    after_rule = after_heading = False
     base = question.body_start
     body = text[base : question.end]
     blocks = list(split_blocks(body))
@@ -91,9 +91,10 @@ def _find_borders(text: str, question: Question, count_tokens: CountTokens, max_
             # The underline of a heading, or the line between two answers: it stays with what is before it.
             after_rule = not SETEXT.match(body[block.start : block.end])
             continue
-        opens = after_rule or block.kind == "heading" or _is_underlined(body, block, following)
-        borders[base + block.start] = opens
-        after_rule = False
+        is_heading = block.kind == "heading" or _is_underlined(body, block, following)
+        if not after_heading:  # else it stays with its heading
+            borders[base + block.start] = after_rule or is_heading
+        after_rule, after_heading = False, is_heading
         for inside in _inner_borders(body, block, count_tokens, max_tokens):
             borders.setdefault(base + inside, False)
     return borders

@@ -56,11 +56,8 @@ def analyse(text: str) -> list[str]:
             terms.extend(term[at : at + 2] for at in range(len(term) - 1))
             continue
         terms.append(term)
-        parts = (
-            re.split(r"[-_.+#']+", term)
-            if re.search(r"[-_.+#']", term)
-            else CAMEL.findall(folded[slice(*match.span())])
-        )
+        inner = re.split(r"[-_.+#']+", term.rstrip("+#"))
+        parts = inner if len(inner) > 1 else CAMEL.findall(folded[slice(*match.span())])
         terms.extend(part.lower() for part in parts if part and part.lower() != term)
         if len(parts) > 1 and (joined := "".join(parts).lower()) != term:
             terms.append(joined)

@@ -47,7 +47,7 @@ def test_variants_of_writing_give_the_same_terms(one: str, other: str) -> None:
         ("注意力", ["注", "意", "力", "注意", "意力"]),
         ("LayerNorm", ["layernorm", "layer", "norm"]),
         ("warm-up", ["warm-up", "warm", "up", "warmup"]),
-        ("c++ 与 w_k", ["c++", "与", "w_k", "w", "k", "wk"]),
+        ("c++ 与 w_k", ["c++", "c", "与", "w_k", "w", "k", "wk"]),
     ],
 )
 def test_text_is_cut_into_these_terms(text: str, terms: list[str]) -> None:
