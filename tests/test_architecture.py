@@ -26,7 +26,9 @@ def imported(path: Path) -> set[str]:
         if isinstance(node, ast.Import):
             names.update(alias.name for alias in node.names)
         elif isinstance(node, ast.ImportFrom) and node.module:
-            names.update({node.module} | {f"{node.module}.{alias.name}" for alias in node.names if node.module == "rag"})
+            names.update(
+                {node.module} | {f"{node.module}.{alias.name}" for alias in node.names if node.module == "rag"}
+            )
     return names
 
 
@@ -44,7 +46,11 @@ def test_only_adapters_and_the_recipe_import_heavy_packages(path: Path) -> None:
 
 @pytest.mark.parametrize("folder", ["rag", "ui", "eval"])
 def test_only_config_reads_the_environment(folder: str) -> None:
-    readers = [path.name for path in (ROOT / folder).rglob("*.py") if "os.environ" in path.read_text() or "getenv" in path.read_text()]
+    readers = [
+        path.name
+        for path in (ROOT / folder).rglob("*.py")
+        if "os.environ" in path.read_text() or "getenv" in path.read_text()
+    ]
     assert readers == (["config.py"] if folder == "rag" else [])
 
 

@@ -116,7 +116,9 @@ def test_a_closed_pipe_is_quiet(index: Path) -> None:
 
 def test_ctrl_c_exits_as_shells_expect(index: Path) -> None:
     command = [sys.executable, "-m", "rag.ask", "--index", str(index), "--corpus", str(CORPUS), "--batch", "-"]
-    with subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=subprocess.PIPE, cwd=ROOT) as process:
+    with subprocess.Popen(
+        command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=subprocess.PIPE, cwd=ROOT
+    ) as process:
         assert process.stdin is not None
         assert process.stdout is not None
         process.stdin.write('{"id": "a", "text": "第16题"}\n'.encode())

@@ -44,7 +44,13 @@ def test_passages_are_exact_slices_that_tile_their_questions(blocks: list[str], 
 @given(st.lists(BLOCK, min_size=1, max_size=10))
 def test_no_border_falls_inside_a_fence_a_formula_or_a_row(blocks: list[str]) -> None:
     document, passages = chunk("# 1. 题目是什么？\n\n" + "\n\n".join(blocks), 12)
-    for whole in ("```python\nprint(1)\n\nprint(2)\n```", "$$\na = b\n$$", "| 1 | 2 |", "$x_1$", "[链接。文字](http://a.b/c)"):
+    for whole in (
+        "```python\nprint(1)\n\nprint(2)\n```",
+        "$$\na = b\n$$",
+        "| 1 | 2 |",
+        "$x_1$",
+        "[链接。文字](http://a.b/c)",
+    ):
         assert sum(passage.text.count(whole) for passage in passages) == document.text.count(whole)
 
 

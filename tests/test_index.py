@@ -36,7 +36,22 @@ ROOT = Path(__file__).parent.parent
 def make_content(n: int = 3, encoder: str = "test:1") -> IndexContent:
     section = Section("小节", 2, 2, 4)
     questions = tuple(
-        Question(f"a:Q{i}", f"Q{i}", str(i), f"题{i}", f"{i}. 题{i}", "a.md", 0, 3, 9, (1, 2), ("组",), "text", "", (section,))
+        Question(
+            f"a:Q{i}",
+            f"Q{i}",
+            str(i),
+            f"题{i}",
+            f"{i}. 题{i}",
+            "a.md",
+            0,
+            3,
+            9,
+            (1, 2),
+            ("组",),
+            "text",
+            "",
+            (section,),
+        )
         for i in range(n)
     )
     passages = tuple(
@@ -185,7 +200,10 @@ def test_a_full_disk_is_one_clear_line_and_the_former_generation_stays(tmp_path:
     assert not list(tmp_path.glob("*.partial"))
 
 
-@pytest.mark.parametrize("act", [lambda folder: write_generation(folder, make_content()), lambda folder: lock_for_writing(folder, 0).__enter__()])
+@pytest.mark.parametrize(
+    "act",
+    [lambda folder: write_generation(folder, make_content()), lambda folder: lock_for_writing(folder, 0).__enter__()],
+)
 def test_a_folder_that_cannot_be_written_is_one_clear_line(tmp_path: Path, act: Callable[[Path], object]) -> None:
     (tmp_path / "file").write_text("x")
     with pytest.raises(IndexFault, match="索引写不进去"):

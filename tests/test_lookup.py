@@ -21,7 +21,9 @@ def test_a_number_finds_the_question_that_prints_it(notes: Notes, text: str, lab
     assert [question.label for question in lookup.questions] == labels
 
 
-@pytest.mark.parametrize("text", ["我有一个问题", "两个问题的区别", "BERT有12层", "学习率1e-4", "三道题", "为什么除以8", "GPT2 是什么"])
+@pytest.mark.parametrize(
+    "text", ["我有一个问题", "两个问题的区别", "BERT有12层", "学习率1e-4", "三道题", "为什么除以8", "GPT2 是什么"]
+)
 def test_an_amount_is_not_a_number_of_a_question(notes: Notes, text: str) -> None:
     assert find_numbers(text, notes.questions) is None
 

@@ -52,7 +52,8 @@ def test_questions_of_the_real_notes_without_text_are_marked(real: tuple[Questio
 
 
 @pytest.mark.parametrize(
-    ("label", "lines"), [("Q1", (3, 16)), ("Q4", (40, 48)), ("Q12", (137, 138)), ("Q29.2", (273, 281)), ("Q39", (427, 434))]
+    ("label", "lines"),
+    [("Q1", (3, 16)), ("Q4", (40, 48)), ("Q12", (137, 138)), ("Q29.2", (273, 281)), ("Q39", (427, 434))],
 )
 def test_questions_of_the_real_notes_stand_at_their_lines(
     real: tuple[Question, ...], label: str, lines: tuple[int, int]

@@ -31,7 +31,9 @@ def check_port(host: str, port: int) -> None:
         try:
             probe.bind((host, port))
         except (OSError, OverflowError) as error:
-            raise UsageError(f"{host}:{port}: 这个端口用不了（{error}）；换一个：python -m ui --port {port + 1}") from error
+            raise UsageError(
+                f"{host}:{port}: 这个端口用不了（{error}）；换一个：python -m ui --port {port + 1}"
+            ) from error
 
 
 def run(arguments: list[str] | None) -> int:

@@ -100,7 +100,9 @@ def make_app(notes: Notes) -> gr.Blocks:
                     show_label=False, height="56vh", latex_delimiters=FORMULA_MARKS, buttons=["copy"], allow_tags=False,
                     placeholder="问一道面试题，比如：为什么要除以根号dk？也可以直接问题号：第16题",
                 )  # fmt: skip
-                box = gr.Textbox(placeholder="写下问题，回车发送", show_label=False, autofocus=True, max_lines=4, elem_id="ask")
+                box = gr.Textbox(
+                    placeholder="写下问题，回车发送", show_label=False, autofocus=True, max_lines=4, elem_id="ask"
+                )
                 with gr.Row():
                     send = gr.Button("发送", variant="primary")
                     fresh = gr.Button("换个话题")

@@ -101,3 +101,11 @@ def read_corpus(folder: Path, seed: int) -> Corpus:
         if count.isdigit():
             lexicon.append((zh, en, int(count)))
     return Corpus(aligned, held_out, sections, lexicon)
+
+
+def read_held_out(path: Path) -> list[AlignedPair]:
+    """Read the aligned pairs that training leaves out.
+
+    :raises RagError: when the file is missing.
+    """
+    return _read_aligned(path, seed=0)[1]
