@@ -92,7 +92,8 @@ class ApiEncoder:
         self._model, self._url, self._key = model, base_url.rstrip("/") + "/embeddings", api_key
         self.fingerprint = f"api:{base_url}:{model}"
         self.max_tokens = API_MAX_TOKENS
-        self.dim = self._request(["dim"]).shape[1]
+        self.dim = 0
+        """Told by the first reply."""
 
     def count_tokens(self, text: str) -> int:
         """Estimate the tokens: one for a Chinese character, one for four other characters."""
@@ -123,12 +124,14 @@ class ApiEncoder:
             rows = sorted(reply.json()["data"], key=lambda row: int(row["index"]))
             vectors = np.array([row["embedding"] for row in rows], dtype=np.float32)
         except (httpx.HTTPError, httpx.InvalidURL, KeyError, TypeError, ValueError) as error:
+            reason = str(error).split("\n")[0]
             raise EncoderError(
-                f"{self._url}: 取不到向量（{error}）；检查 RAG_API_BASE、RAG_API_KEY 和模型名，"
+                f"{self._url}: 取不到向量（{reason}）；检查 RAG_API_BASE、RAG_API_KEY 和模型名，"
                 "或去掉 --encoder 改用自带的编码器"
             ) from error
         if vectors.ndim != 2 or len(vectors) != len(texts):
             raise EncoderError(f"{self._url}: 发去 {len(texts)} 段文字，收到的向量形状却是 {vectors.shape}")
+        self.dim = vectors.shape[1]
         return normalise_rows(vectors)
 
 

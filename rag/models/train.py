@@ -163,7 +163,9 @@ def train(run: Run, folder: Path, checkpoint_every: int) -> None:
 
 @torch.no_grad()
 def held_out_recall(run: Run) -> float:
-    """Recall@1 of the Chinese side among all held-out pairs, asked with the English side."""
+    """Recall@1 of the Chinese side among all held-out pairs, asked with the English side; 0 when none is held out."""
+    if not run.corpus.held_out:
+        return 0.0
     run.student.eval()
     zh = embed_texts(run, [pair.zh for pair in run.corpus.held_out])
     en = embed_texts(run, [pair.en for pair in run.corpus.held_out])

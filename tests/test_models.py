@@ -1,0 +1,103 @@
+"""The recipe, end to end on a toy set: vocabulary, training, resuming, export."""
+
+import gzip
+import json
+from pathlib import Path
+
+import numpy as np
+import onnx
+import onnxruntime
+import pytest
+import torch
+
+from rag.embed import ShippedEncoder
+from rag.errors import RagError
+from rag.models import export, train
+from rag.models.data import read_corpus
+from rag.models.student import tokens_to_tensors
+
+TERMS = {"注意力": "attention", "位置编码": "positional encoding", "残差连接": "residual connection", "学习率": "learning rate", "归一化": "normalization"}
+FRAMES = {"{}是什么？": "What is {}?", "{}有什么作用": "the use of {}", "我们来看{}的计算过程": "the computation of {}", "训练时要用到{}": "{} is used in training"}
+
+
+@pytest.fixture(scope="module")
+def data(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Write a toy set in the layout of the real one."""
+    folder = tmp_path_factory.mktemp("data")
+    aligned = [
+        {"zh": zh.format(a), "en": en.format(b), "kind": "sentence", "src": "toy", "licence": "MIT", "ai": at % 2 == 0}
+        for at, (a, b) in enumerate(TERMS.items())
+        for zh, en in FRAMES.items()
+    ]
+    sections = [
+        {"q": f"{a}是什么", "ctx": "面试题", "d": f"{a}是深度学习里常见的概念。它和{b}有关。我们常常在模型里用到它。", "src": "toy"}
+        for a in TERMS
+        for b in TERMS
+    ]
+    for name, rows in (("parallel", aligned * 3), ("pairs_zh", sections * 2)):
+        with gzip.open(folder / f"{name}.jsonl.gz", "wt", encoding="utf-8") as file:
+            file.writelines(json.dumps(row, ensure_ascii=False) + "\n" for row in rows)
+    (folder / "lexicon.tsv").write_text("".join(f"{a}\t{b}\t9\t3\tmined\n" for a, b in TERMS.items()), encoding="utf-8")
+    return folder
+
+
+@pytest.fixture(scope="module")
+def trained(data: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Train four steps, then two more from the checkpoint."""
+    folder = tmp_path_factory.mktemp("run")
+    common = ["--data", str(data), "--out", str(folder), "--batch", "8", "--section-batch", "4", "--checkpoint-every", "2"]
+    assert train.main([*common, "--steps", "4"]) == 0
+    assert train.main([*common, "--steps", "6"]) == 0
+    return folder
+
+
+def test_training_goes_on_from_its_checkpoint_to_the_last_step(trained: Path) -> None:
+    assert torch.load(trained / "checkpoint.pt", weights_only=True)["step"] == 6
+
+
+def test_words_of_the_lexicon_become_tokens_that_start_near_their_translation(data: Path) -> None:
+    run = train.prepare(data, train.Settings())
+    assert run.tokenizers[0].encode("注意力和学习率").tokens == ["[CLS]", "注意力", "##和", "##学习率", "[SEP]"]
+    assert run.tokenizers[1].encode("学习率").tokens == ["[CLS]", "学", "##习", "##率", "[SEP]"]
+    table = run.student.word_table()
+    row = run.tokenizers[0].encode("学习率", add_special_tokens=False).ids[0]
+    near = table[run.tokenizers[0].token_to_id("learning")]
+    far = table[run.tokenizers[0].token_to_id("residual")]
+    cosine = torch.nn.functional.cosine_similarity
+    assert cosine(table[row], near, dim=0) > cosine(table[row], far, dim=0) + 0.2
+
+
+def test_a_simplified_character_and_its_traditional_form_share_a_row(data: Path) -> None:
+    run = train.prepare(data, train.Settings())
+    assert run.tokenizers[1].encode("學習").ids == run.tokenizers[1].encode("学习").ids
+
+
+def test_the_exported_files_give_the_vectors_of_the_training_code(trained: Path, tmp_path: Path) -> None:
+    student, vocabulary, provenance = export.load_checkpoint(trained)
+    texts = ["注意力是什么？", "位置编码有什么作用，和学习率有关吗", "the residual connection", "训练时要用到归一化。" * 8]
+    tokenizer = vocabulary.tokenizer()
+    with torch.no_grad():
+        expected = np.concatenate([student(*tokens_to_tensors(tokenizer, [text], 256)).numpy() for text in texts])
+    onnx.save(export.build_graph(student), tmp_path / "plain.onnx")
+    session = onnxruntime.InferenceSession(tmp_path / "plain.onnx")
+    plain = []
+    for text in texts:
+        ids = np.array([tokenizer.encode(text).ids], dtype=np.int64)
+        plain.append(session.run(None, {"input_ids": ids, "attention_mask": np.ones_like(ids)})[0][0])
+    assert (np.stack(plain) * expected).sum(axis=1).min() >= 0.999
+    export.export(student, vocabulary, tmp_path / "shipped", provenance)
+    quantised = ShippedEncoder(tmp_path / "shipped").embed_passages(texts)
+    assert (quantised * expected).sum(axis=1).min() >= 0.98
+
+
+def test_held_out_pairs_are_not_trained_on(data: Path) -> None:
+    corpus = read_corpus(data, seed=1)
+    trained_on = {pair.en for pair in corpus.aligned}
+    assert not trained_on & {pair.en for pair in corpus.held_out}
+
+
+def test_a_missing_data_file_is_named(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    with pytest.raises(RagError, match=r"parallel\.jsonl\.gz: training file not found"):
+        read_corpus(tmp_path, seed=1)
+    assert train.main(["--data", str(tmp_path), "--out", str(tmp_path)]) == 2
+    assert "parallel.jsonl.gz" in capsys.readouterr().err
