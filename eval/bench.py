@@ -47,7 +47,7 @@ import json, sys, time
 from pathlib import Path
 from rag.config import Settings
 from rag.embed import ShippedEncoder
-from rag.pipeline import make_content
+from rag.build import make_content
 started = time.perf_counter()
 encoder = ShippedEncoder()
 load_ms = (time.perf_counter() - started) * 1000

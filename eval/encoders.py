@@ -16,12 +16,12 @@ import numpy.typing as npt
 
 from eval.measure import bootstrap_interval, measure_queries
 from eval.queries import RetrievalSet, load_beir, load_queries
+from rag.build import make_content
 from rag.config import Settings
 from rag.embed import ShippedEncoder
 from rag.errors import EncoderError
 from rag.history import resolve
 from rag.lexical import LexicalIndex
-from rag.pipeline import make_content
 from rag.retrieve import standardise
 from rag.shell import guard, tell
 from rag.types import Encoder

@@ -6,7 +6,7 @@ from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 
 from rag.markdown import SETEXT, Block, plain_words, split_blocks
-from rag.types import Document, Passage, Question
+from rag.types import Document, Passage, Question, Section
 
 SENTENCE_END = re.compile(r"[。！？!?；;]+[」』”’）)\]]*|\n|(?<=[a-z)])\.(?=\s+[A-Z])")
 INLINE_WHOLE = re.compile(r"\$[^$\n]+\$|`[^`\n]+`|!?\[[^\]\n]*\]\([^)\n]*\)|\\\(.+?\\\)")
@@ -66,8 +66,9 @@ def _chunk_question(
 
 def _headings_at(question: Question, subs: Sequence[Question], start: int, end: int) -> list[str]:
     """Return titles of the sub-heading or sub-question that most of `[start, end)` stands under."""
+    parts: list[Section | Question] = [*question.sections, *subs]
     middle = (max(start, question.body_start) + end) // 2
-    return [part.title for part in (*question.sections, *subs) if part.start <= middle < part.end]
+    return [part.title for part in parts if part.start <= middle < part.end]
 
 
 def _split_pieces(text: str, question: Question, count_tokens: CountTokens, max_tokens: int) -> Iterator[_Piece]:
@@ -125,7 +126,8 @@ def _pack(
     pieces: Sequence[_Piece], question: Question, subs: Sequence[Question], max_tokens: int
 ) -> Iterator[tuple[int, int]]:
     """Join pieces into passages, greedily; a new part of the answer begins a new passage when this one is full enough."""
-    part_starts = {part.start for part in (*question.sections, *subs)}
+    parts: list[Section | Question] = [*question.sections, *subs]
+    part_starts = {part.start for part in parts}
     start, used, has_body = question.start, 0, False
     for piece in pieces:
         opens = piece.opens_part or piece.start in part_starts

@@ -70,7 +70,7 @@ class OpenIndex:
 
 
 def _make_flat(vectors: Vectors) -> Any:
-    import faiss  # type: ignore[import-untyped]
+    import faiss
 
     flat = faiss.IndexFlatIP(vectors.shape[1])
     flat.add(np.ascontiguousarray(vectors))
@@ -236,7 +236,7 @@ def _read_generation(folder: Path, name: str, manifest_digest: str) -> tuple[Ind
     if manifest["schema"] != SCHEMA:
         raise IndexFault(f"{place}: 索引格式是第 {manifest['schema']} 版，现在用第 {SCHEMA} 版；重建：{INGEST}")
     data = {name: _read_checked(place / name, digest) for name, digest in manifest["checksums"].items()}
-    flat = faiss.deserialize_index(np.frombuffer(data["vectors.faiss"], dtype=np.uint8))
+    flat: Any = faiss.deserialize_index(np.frombuffer(data["vectors.faiss"], dtype=np.uint8))
     with np.load(io.BytesIO(data["lexical.npz"]), allow_pickle=False) as arrays:
         lexical = dict(arrays)
     content = IndexContent(

@@ -3,8 +3,9 @@
 import argparse
 import sys
 
+from rag.build import BuildReport, build
 from rag.config import add_options, read_settings
-from rag.pipeline import BuildReport, build, load_encoder
+from rag.pipeline import load_encoder
 from rag.shell import EXIT_ANSWERED, guard, tell, write
 from rag.types import Progress
 

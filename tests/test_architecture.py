@@ -6,12 +6,13 @@ import sys
 from pathlib import Path
 
 import pytest
+
 from tests.conftest import CORPUS
 
 ROOT = Path(__file__).parent.parent
 BASE = {"errors", "types", "config", "markdown", "lookup"}
 """What any stage may import; `markdown` and `lookup` read text for several stages."""
-ABOVE = {"pipeline", "ask", "ingest", "shell"}
+ABOVE = {"build", "pipeline", "ask", "ingest", "shell"}
 HEAVY = ("torch", "transformers", "llama_index", "gradio", "pandas")
 
 

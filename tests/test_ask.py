@@ -9,6 +9,7 @@ import time
 from pathlib import Path
 
 import pytest
+
 from tests.conftest import CORPUS
 
 ROOT = Path(__file__).parent.parent

@@ -2,12 +2,12 @@
 
 from hypothesis import given
 from hypothesis import strategies as st
-from tests.conftest import CORPUS, make_document
 
 from rag.chunk import chunk_document
 from rag.corpus import read_corpus
 from rag.parse import parse_document
 from rag.types import Document, Passage
+from tests.conftest import CORPUS, make_document
 
 BLOCK = st.sampled_from(
     ["一句话。又一句话！再来一句？", "```python\nprint(1)\n\nprint(2)\n```", "$$\na = b\n$$", "| a | b |\n| - | - |\n| 1 | 2 |", "- 甲\n- 乙\n  续",

@@ -32,7 +32,9 @@ def make_tiny_model(folder: Path, pooling: str = "cls", prompt: str = "") -> Pat
     (folder / "1_Pooling").mkdir(parents=True)
     (folder / "vocab.txt").write_text("\n".join(words), encoding="utf-8")
     BertTokenizerFast(vocab=str(folder / "vocab.txt")).save_pretrained(folder)
-    config = BertConfig(vocab_size=len(words), hidden_size=16, num_hidden_layers=2, num_attention_heads=2, intermediate_size=32)
+    config = BertConfig(
+        vocab_size=len(words), hidden_size=16, num_hidden_layers=2, num_attention_heads=2, intermediate_size=32
+    )
     BertModel(config).save_pretrained(folder)
     (folder / "1_Pooling" / "config.json").write_text(json.dumps({f"pooling_mode_{pooling}": True}))
     (folder / "sentence_bert_config.json").write_text('{"max_seq_length": 32}')
@@ -66,7 +68,9 @@ def test_a_vector_does_not_depend_on_its_neighbours(shipped: ShippedEncoder) -> 
         ("注意力機制", "注意力机制", "批归一化"),
     ],
 )
-def test_meaning_is_near_across_words_languages_and_scripts(shipped: ShippedEncoder, query: str, near: str, far: str) -> None:
+def test_meaning_is_near_across_words_languages_and_scripts(
+    shipped: ShippedEncoder, query: str, near: str, far: str
+) -> None:
     asked = shipped.embed_queries([query])[0]
     first, second = shipped.embed_passages([near, far]) @ asked
     assert first > second + 0.15
@@ -97,7 +101,12 @@ def test_a_transformers_model_loads_by_path_and_pools_as_its_files_say(tmp_path:
     tokenizer, model = BertTokenizerFast.from_pretrained(folder), BertModel.from_pretrained(folder).eval()
     with torch.inference_mode():
         hidden = model(**tokenizer("什么是注意力", return_tensors="pt")).last_hidden_state[0]
-    pooled = {"cls_token": hidden[0], "mean_tokens": hidden.mean(0), "max_tokens": hidden.max(0).values, "lasttoken": hidden[-1]}
+    pooled = {
+        "cls_token": hidden[0],
+        "mean_tokens": hidden.mean(0),
+        "max_tokens": hidden.max(0).values,
+        "lasttoken": hidden[-1],
+    }
     expected = torch.nn.functional.normalize(pooled[pooling], dim=0).numpy()
     np.testing.assert_allclose(encoder.embed_passages(["什么是注意力", "红烧肉是什么机制"])[0], expected, atol=1e-5)
 
@@ -124,7 +133,9 @@ def test_a_hub_that_cannot_be_reached_names_three_ways_out() -> None:
         HfEncoder("someone/no-such-model")
 
 
-def test_no_socket_is_opened_by_the_shipped_encoder_or_a_model_by_path(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_no_socket_is_opened_by_the_shipped_encoder_or_a_model_by_path(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     folder = make_tiny_model(tmp_path / "model")
 
     def refuse(*arguments: object) -> None:

@@ -16,8 +16,19 @@ from rag.models import export, train
 from rag.models.data import read_corpus
 from rag.models.student import tokens_to_tensors
 
-TERMS = {"注意力": "attention", "位置编码": "positional encoding", "残差连接": "residual connection", "学习率": "learning rate", "归一化": "normalization"}
-FRAMES = {"{}是什么？": "What is {}?", "{}有什么作用": "the use of {}", "我们来看{}的计算过程": "the computation of {}", "训练时要用到{}": "{} is used in training"}
+TERMS = {
+    "注意力": "attention",
+    "位置编码": "positional encoding",
+    "残差连接": "residual connection",
+    "学习率": "learning rate",
+    "归一化": "normalization",
+}
+FRAMES = {
+    "{}是什么？": "What is {}?",
+    "{}有什么作用": "the use of {}",
+    "我们来看{}的计算过程": "the computation of {}",
+    "训练时要用到{}": "{} is used in training",
+}
 
 
 @pytest.fixture(scope="module")
@@ -30,7 +41,12 @@ def data(tmp_path_factory: pytest.TempPathFactory) -> Path:
         for zh, en in FRAMES.items()
     ]
     sections = [
-        {"q": f"{a}是什么", "ctx": "面试题", "d": f"{a}是深度学习里常见的概念。它和{b}有关。我们常常在模型里用到它。", "src": "toy"}
+        {
+            "q": f"{a}是什么",
+            "ctx": "面试题",
+            "d": f"{a}是深度学习里常见的概念。它和{b}有关。我们常常在模型里用到它。",
+            "src": "toy",
+        }
         for a in TERMS
         for b in TERMS
     ]
@@ -45,7 +61,18 @@ def data(tmp_path_factory: pytest.TempPathFactory) -> Path:
 def trained(data: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
     """Train four steps, then two more from the checkpoint."""
     folder = tmp_path_factory.mktemp("run")
-    common = ["--data", str(data), "--out", str(folder), "--batch", "8", "--section-batch", "4", "--checkpoint-every", "2"]
+    common = [
+        "--data",
+        str(data),
+        "--out",
+        str(folder),
+        "--batch",
+        "8",
+        "--section-batch",
+        "4",
+        "--checkpoint-every",
+        "2",
+    ]
     assert train.main([*common, "--steps", "4"]) == 0
     assert train.main([*common, "--steps", "6"]) == 0
     return folder
@@ -74,7 +101,12 @@ def test_a_simplified_character_and_its_traditional_form_share_a_row(data: Path)
 
 def test_the_exported_files_give_the_vectors_of_the_training_code(trained: Path, tmp_path: Path) -> None:
     student, vocabulary, provenance = export.load_checkpoint(trained)
-    texts = ["注意力是什么？", "位置编码有什么作用，和学习率有关吗", "the residual connection", "训练时要用到归一化。" * 8]
+    texts = [
+        "注意力是什么？",
+        "位置编码有什么作用，和学习率有关吗",
+        "the residual connection",
+        "训练的时候要用到归一化和残差连接，这样学习率可以设得大一些，模型也更容易收敛。",
+    ]
     tokenizer = vocabulary.tokenizer()
     with torch.no_grad():
         expected = np.concatenate([student(*tokens_to_tensors(tokenizer, [text], 256)).numpy() for text in texts])

@@ -5,11 +5,11 @@ from pathlib import Path
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
-from tests.conftest import CORPUS, make_document
 
 from rag.corpus import read_corpus
 from rag.parse import assign_labels, parse_document
 from rag.types import Question
+from tests.conftest import CORPUS, make_document
 
 FIXTURES = Path(__file__).parent / "fixtures" / "parse.md"
 

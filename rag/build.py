@@ -1,0 +1,161 @@
+"""Make the index from the notes: read, parse, chunk, embed, write. Loaded only when there is something to build."""
+
+import hashlib
+import time
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import numpy as np
+
+from rag.chunk import chunk_document
+from rag.cite import hash_text
+from rag.config import Settings
+from rag.corpus import CorpusReading, corpus_digest, read_corpus
+from rag.errors import IndexFault
+from rag.index import IndexContent, OpenIndex, lock_for_writing, open_index, write_generation
+from rag.lexical import LexicalIndex
+from rag.parse import assign_labels, parse_document
+from rag.types import Document, Encoder, Passage, Progress, Question, Vectors
+
+PASSAGE_TOKENS = 200
+"""Passage size: a citation of some ten lines, well inside what the shipped encoder was trained on."""
+TITLE_WEIGHT, GROUP_WEIGHT, BODY_WEIGHT = 2.0, 0.5, 1.0
+LOCK_WAIT_S = 60.0
+
+
+@dataclass(frozen=True, slots=True)
+class BuildReport:
+    """What an ingest did."""
+
+    added: tuple[str, ...]
+    changed: tuple[str, ...]
+    removed: tuple[str, ...]
+    """Question labels."""
+    n_documents: int
+    n_questions: int
+    n_passages: int
+    n_embedded: int
+    problems: tuple[str, ...]
+    """One line for each file that could not be read."""
+    elapsed_s: float
+
+
+def parse_corpus(reading: CorpusReading) -> tuple[Question, ...]:
+    """Parse every document and give the questions their labels."""
+    return assign_labels([question for document in reading.documents for question in parse_document(document)])
+
+
+def chunk_corpus(documents: Sequence[Document], questions: Sequence[Question], encoder: Encoder) -> tuple[Passage, ...]:
+    """Cut every document into passages sized in the encoder's tokens."""
+    limit = min(PASSAGE_TOKENS, encoder.max_tokens)
+    passages: list[Passage] = []
+    for document in documents:
+        own = [question for question in questions if question.path == document.path]
+        passages.extend(chunk_document(document, own, encoder.count_tokens, limit))
+    return tuple(passages)
+
+
+def texts_to_embed(questions: Sequence[Question], passages: Sequence[Passage]) -> list[str]:
+    """Return the text of each vector row: every passage under its nearest headings, then every title."""
+    rows = ["\n".join([*passage.headings[-2:], passage.search_text]) for passage in passages]
+    return rows + [question.title for question in questions]
+
+
+def embed_rows(
+    texts: Sequence[str], encoder: Encoder, former: OpenIndex | None, progress: Progress | None
+) -> tuple[Vectors, tuple[str, ...], int]:
+    """Embed texts, taking over the former index's vectors of texts that did not change.
+
+    :returns: the vectors, a content hash for each row, and how many texts were embedded.
+    """
+    keys = tuple(hashlib.blake2b(text.encode(), digest_size=16).hexdigest() for text in texts)
+    known: dict[str, Vectors] = {}
+    if former and former.content.encoder == encoder.fingerprint:
+        known = dict(zip(former.content.row_keys, former.content.vectors, strict=True))
+    fresh = {key: text for key, text in zip(keys, texts, strict=True) if key not in known}
+    if fresh:
+        known.update(zip(fresh, encoder.embed_passages(list(fresh.values()), progress), strict=True))
+    vectors = np.stack([known[key] for key in keys]) if keys else np.empty((0, 1), dtype=np.float32)
+    return vectors.astype(np.float32), keys, len(fresh)
+
+
+def _index_words(questions: Sequence[Question], passages: Sequence[Passage]) -> LexicalIndex:
+    titles = {question.id: question.title for question in questions}
+    return LexicalIndex.build(
+        [
+            [
+                (titles[passage.question], TITLE_WEIGHT),
+                (
+                    " ".join(heading for heading in passage.headings if heading != titles[passage.question]),
+                    GROUP_WEIGHT,
+                ),
+                (passage.search_text, BODY_WEIGHT),
+            ]
+            for passage in passages
+        ]
+    )
+
+
+def _digest_questions(content: IndexContent) -> dict[str, str]:
+    """Hash what each question's passages say: `{label: hash}`."""
+    texts: dict[str, list[str]] = {question.id: [] for question in content.questions if not question.parent}
+    for passage in content.passages:
+        texts[passage.question].append(passage.text)
+    labels = {question.id: question.label for question in content.questions}
+    return {labels[key]: hash_text("".join(parts)) for key, parts in texts.items()}
+
+
+def _open_former(settings: Settings) -> OpenIndex | None:
+    """Open the index there is, of whatever encoder, or None when there is none to take anything over from."""
+    try:
+        return open_index(settings.index)
+    except IndexFault:
+        return None
+
+
+def build(settings: Settings, encoder: Encoder, progress: Progress | None = None) -> BuildReport:
+    """Read, parse, chunk, embed and index the notes as a new generation.
+
+    :raises RagError: when nothing can be read or written; the former generation stays as it was.
+    """
+    started = time.monotonic()
+    with lock_for_writing(settings.index, LOCK_WAIT_S):
+        former = _open_former(settings)
+        content, n_embedded = make_content(settings, encoder, former, progress)
+        write_generation(settings.index, content)
+    before = _digest_questions(former.content) if former else {}
+    after = _digest_questions(content)
+    return BuildReport(
+        added=tuple(label for label in after if label not in before),
+        changed=tuple(label for label in after if label in before and after[label] != before[label]),
+        removed=tuple(label for label in before if label not in after),
+        n_documents=len(content.documents),
+        n_questions=len(after),
+        n_passages=len(content.passages),
+        n_embedded=n_embedded,
+        problems=content.problems,
+        elapsed_s=time.monotonic() - started,
+    )
+
+
+def make_content(
+    settings: Settings, encoder: Encoder, former: OpenIndex | None, progress: Progress | None
+) -> tuple[IndexContent, int]:
+    """Make the content of a generation, and tell how many texts had to be embedded."""
+    digest = corpus_digest(settings.corpus)
+    reading = read_corpus(settings.corpus)
+    questions = parse_corpus(reading)
+    passages = chunk_corpus(reading.documents, questions, encoder)
+    vectors, keys, n_embedded = embed_rows(texts_to_embed(questions, passages), encoder, former, progress)
+    content = IndexContent(
+        questions=questions,
+        passages=passages,
+        vectors=vectors,
+        row_keys=keys,
+        lexical=_index_words(questions, passages).to_arrays(),
+        encoder=encoder.fingerprint,
+        corpus=digest,
+        documents=tuple((document.path, document.digest) for document in reading.documents),
+        problems=reading.problems,
+    )
+    return content, n_embedded
