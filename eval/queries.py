@@ -37,7 +37,7 @@ class RetrievalSet:
 
 def _read_rows(path: Path) -> Iterator[tuple[str, dict[str, Any]]]:
     try:
-        lines = path.read_text(encoding="utf-8").splitlines()
+        lines = path.read_text(encoding="utf-8").split("\n")  # not splitlines: texts hold U+2028
     except OSError as error:
         raise UsageError(f"{path}: 打不开（{error.strerror}）") from error
     for number, line in enumerate(lines, start=1):

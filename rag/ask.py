@@ -1,6 +1,7 @@
 """Ask the notes from a shell: `python -m rag.ask "为什么要除以根号dk"`."""
 
 import argparse
+import contextlib
 import json
 import sys
 from collections.abc import Iterator, Sequence
@@ -96,7 +97,8 @@ def chat(settings: Settings) -> int:
     outer = sum(not question.parent for question in notes.questions)
     interactive = sys.stdin.isatty()
     if interactive:
-        import readline  # noqa: F401  gives input() its line editing
+        with contextlib.suppress(ImportError):  # Windows has none
+            import readline  # noqa: F401  gives input() its line editing
 
         write(f"笔记里有 {outer} 道题，直接问吧。（Ctrl-D 或输入 /exit 结束，/new 换个话题）")
     history: list[Turn] = []

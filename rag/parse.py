@@ -1,6 +1,6 @@
 """Split documents into questions.
 
-A CommonMark parser finds the headings, with their lines; headings form a tree; walking the tree decides which of
+The headings of a document form a tree (`headings.py`); walking it decides which of
 them are questions, which are sections inside an answer, and which are groups that only hold questions. Where a
 section has no question headings, lines that are numbered or bold are tried. See docs/parsing.md.
 """
@@ -8,11 +8,9 @@ section has no question headings, lines that are numbered or bold are tried. See
 import re
 from collections import Counter
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, replace
 
-from markdown_it import MarkdownIt
-from markdown_it.token import Token
-
+from rag.headings import LINE_LEVEL, MAX_TITLE_CHARS, SUMMARY_LEVEL, Heading, build_tree
 from rag.markdown import COMMENT, has_image, plain_words, split_blocks
 from rag.numbering import Numbering, read_number
 from rag.types import AnswerText, Document, Question, Section
@@ -27,46 +25,19 @@ NO_QUESTION = re.compile(
     r"前言|推荐阅读|扩展阅读|相关阅读|更新日志|changelog)\W*$",
     re.IGNORECASE,
 )
-FRONT_MATTER = re.compile(r"\A---\n.*?\n(?:---|\.\.\.)\n", re.DOTALL)
-LISTED_HEADING = re.compile(r"^( {0,3}\d{1,3}[.)])[ \t](?=[^\n]*\n {0,3}(?:=+|-{3,})[ \t]*$)", re.MULTILINE)
-SUMMARY = re.compile(r"<summary[^>]*>(.*?)</summary>", re.IGNORECASE | re.DOTALL)
 BOLD_LINE = re.compile(r"\s{0,3}(?:\*\*|__)(?P<text>[^*\n]{2,120}?)(?:\*\*|__)\s*[:：]?\s*$")
 SUB_NUMBER = re.compile(r"\s{0,3}(?:\*\*)?(\d{1,3}(?:\.\d{1,3})+)(?![\d%])[\s.、:：]*(?=\S)")
 MIN_OWN_WORDS = 12
 """Words a heading with question headings below it must have of its own to be a question too."""
 MIN_LINE_QUESTIONS = 2
-MAX_TITLE_CHARS = 200
 SLUG_CHARS = 20
-
-
-@dataclass(slots=True)
-class _Heading:
-    """A node of the heading tree; `text[start:end]` holds it with its subtree."""
-
-    level: int
-    title: str
-    """Without marks, its number still before it."""
-    printed: str
-    start: int
-    body_start: int
-    end: int
-    numbering: Numbering | None
-    children: list["_Heading"] = field(default_factory=list)
-
-    @property
-    def name(self) -> str:
-        return self.numbering.title if self.numbering else self.title
-
-    @property
-    def own_end(self) -> int:
-        return self.children[0].start if self.children else self.end
 
 
 @dataclass(frozen=True, slots=True)
 class _Found:
     """A question, before it has an id."""
 
-    heading: _Heading
+    heading: Heading
     end: int
     groups: tuple[str, ...]
     sections: tuple[Section, ...] = ()
@@ -75,7 +46,7 @@ class _Found:
 def parse_document(document: Document) -> tuple[Question, ...]:
     """Find the questions of a document in its order, sub-questions after the question that holds them."""
     text = document.text
-    root = _build_tree(text)
+    root = build_tree(text)
     found = list(_find_questions(root, (), text))
     if not found and plain_words(text).strip():
         found = [_Found(replace(root, title=document.stem, printed=""), len(text), ())]
@@ -86,58 +57,15 @@ def parse_document(document: Document) -> tuple[Question, ...]:
     return _name_questions(questions, document.stem)
 
 
-def _line_starts(text: str) -> list[int]:
-    starts = [0]
-    starts.extend(match.end() for match in re.finditer("\n", text))
-    return [*starts, len(text)]
+def _is_question_like(heading: Heading) -> bool:
+    return heading.numbering is not None or bool(INTERROGATIVE.search(heading.title)) or heading.level == SUMMARY_LEVEL
 
 
-def _build_tree(text: str) -> _Heading:
-    """Build the tree of headings below a root that stands for the whole file."""
-    starts = _line_starts(text)
-    front = FRONT_MATTER.match(text)
-    skip = front.end() if front else 0
-    # Front matter becomes blank lines, so that line numbers stay what they are.
-    source = "\n" * text.count("\n", 0, skip) + text[skip:]
-    # CommonMark reads an underlined `6. question` as a list item; a no-break space makes it the heading it looks like.
-    source = LISTED_HEADING.sub("\\1\u00a0", source)
-    root = _Heading(0, "", "", skip, skip, len(text), None)
-    path = [root]
-    for level, line, after, raw in _read_headings(source):
-        title = plain_words(raw).replace("\n", " ").strip()[:MAX_TITLE_CHARS]
-        heading = _Heading(level, title, raw.strip(), starts[line], starts[after], len(text), read_number(title))
-        while path[-1].level >= level:
-            path.pop().end = heading.start
-        path[-1].children.append(heading)
-        path.append(heading)
-    return root
-
-
-def _read_headings(source: str) -> Iterator[tuple[int, int, int, str]]:
-    """Yield (level, first line, line after, raw title) of the headings; a `<summary>` is one below all others."""
-    parser = MarkdownIt("commonmark").enable("table").disable("inline", ignoreInvalid=True)
-    tokens: list[Token] = parser.parse(source)
-    for at, token in enumerate(tokens):
-        if not token.map or token.level:
-            continue
-        if token.type == "heading_open":
-            raw = tokens[at + 1].content
-            if plain_words(raw).strip():
-                yield int(token.tag[1]), token.map[0], token.map[1], raw
-        elif token.type == "html_block" and (summary := SUMMARY.search(token.content)):
-            last = token.map[0] + token.content.count("\n", 0, summary.end()) + 1
-            yield 8, token.map[0], min(last, token.map[1]), summary[1]
-
-
-def _is_question_like(heading: _Heading) -> bool:
-    return heading.numbering is not None or bool(INTERROGATIVE.search(heading.title)) or heading.level == 8
-
-
-def _any_question_below(heading: _Heading) -> bool:
+def _any_question_below(heading: Heading) -> bool:
     return any(_is_question_like(child) or _any_question_below(child) for child in heading.children)
 
 
-def _find_questions(heading: _Heading, groups: tuple[str, ...], text: str) -> Iterator[_Found]:
+def _find_questions(heading: Heading, groups: tuple[str, ...], text: str) -> Iterator[_Found]:
     """Walk the tree and yield its questions."""
     if NO_QUESTION.match(heading.name):
         return
@@ -162,7 +90,7 @@ def _find_questions(heading: _Heading, groups: tuple[str, ...], text: str) -> It
         yield from _find_questions(child, inner, text)
 
 
-def _answers_itself(heading: _Heading, n_own_words: int) -> bool:
+def _answers_itself(heading: Heading, n_own_words: int) -> bool:
     """Tell whether a heading's own text makes it a question beside those below it."""
     if not heading.children:
         return n_own_words > 0 or heading.numbering is not None
@@ -175,7 +103,7 @@ def _is_list_of_links(text: str) -> bool:
     return sum("](" in line for line in lines) * 2 > len(lines)
 
 
-def _holds_questions(heading: _Heading, n_own_words: int) -> bool:
+def _holds_questions(heading: Heading, n_own_words: int) -> bool:
     """Tell a group with questions below it from a question whose answer has headings.
 
     A numbered question that asks something keeps all below it, unless the numbers below extend its own (3, 3.1).
@@ -183,7 +111,7 @@ def _holds_questions(heading: _Heading, n_own_words: int) -> bool:
     if not _any_question_below(heading):
         return False
     asks = bool(INTERROGATIVE.search(heading.title))
-    if any(_extends(heading, child) or child.level == 8 for child in heading.children):
+    if any(_extends(heading, child) or child.level == SUMMARY_LEVEL for child in heading.children):
         return True
     if heading.numbering and asks:
         return False
@@ -192,19 +120,19 @@ def _holds_questions(heading: _Heading, n_own_words: int) -> bool:
     return any(INTERROGATIVE.search(child.title) for child in heading.children)
 
 
-def _extends(heading: _Heading, child: _Heading) -> bool:
+def _extends(heading: Heading, child: Heading) -> bool:
     if not heading.numbering or not child.numbering:
         return False
     return child.numbering.number.startswith(heading.numbering.number + ".")
 
 
-def _list_sections(heading: _Heading) -> Iterator[Section]:
+def _list_sections(heading: Heading) -> Iterator[Section]:
     for child in heading.children:
         yield Section(child.title, child.level, child.start, child.end)
         yield from _list_sections(child)
 
 
-def _find_line_questions(text: str, start: int, end: int, has_children: bool) -> list[_Heading]:
+def _find_line_questions(text: str, start: int, end: int, has_children: bool) -> list[Heading]:
     """Find questions printed as numbered or bold lines in a stretch of text that has no question headings."""
     body = text[start:end]
     candidates: list[tuple[int, int, str, Numbering | None, str]] = []
@@ -221,7 +149,7 @@ def _find_line_questions(text: str, start: int, end: int, has_children: bool) ->
     for place, (at, after, title, numbering, _) in enumerate(chosen):
         stop = chosen[place + 1][0] if place + 1 < len(chosen) else len(body)
         printed = body[at:after].strip()
-        headings.append(_Heading(9, title, printed, start + at, start + after, start + stop, numbering))
+        headings.append(Heading(LINE_LEVEL, title, printed, start + at, start + after, start + stop, numbering))
     return headings
 
 
