@@ -35,10 +35,12 @@ class Heading:
 
     @property
     def name(self) -> str:
+        """The title without its number."""
         return self.numbering.title if self.numbering else self.title
 
     @property
     def own_end(self) -> int:
+        """Where the heading's own text ends and that of its children begins."""
         return self.children[0].start if self.children else self.end
 
 

@@ -15,10 +15,13 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
+from rag.types import WordMatch
+
 K1, B = 1.2, 0.75
 TERM = re.compile(r"[\u3400-\u9fff]+|[a-z0-9]+(?:[-_.+#'][a-z0-9]+)*(?:\+\+|#)?")
 CJK = re.compile(r"[\u3400-\u9fff]+")
 CAMEL = re.compile(r"[A-Z]?[a-z]+|[A-Z]+(?![a-z])|\d+")
+LATIN_WORD = re.compile(r"[A-Za-z][A-Za-z0-9\-]+")
 STOP_WORDS = re.compile(
     r"请问|为什么|为何|为啥|怎么样|怎样|怎么|如何|什么|哪些|哪个|哪里|多少|是不是|有没有|能不能|可不可以|吗|呢|吧|啊|的|了|是|在|和|与"
 )
@@ -124,10 +127,10 @@ class LexicalIndex:
 
     def scores(self, query: str) -> Scores:
         """Score every passage; (n_passages,) float32."""
-        return self.search(query)[0]
+        return self.search(query).scores
 
-    def search(self, query: str) -> tuple[Scores, float]:
-        """Score every passage, and tell the highest score that a passage could have had."""
+    def search(self, query: str) -> WordMatch:
+        """Score every passage, and tell what of the query no passage has."""
         n_passages = len(self._lengths)
         scores = np.zeros(n_passages, dtype=np.float32)
         ceiling = 0.0
@@ -137,7 +140,16 @@ class LexicalIndex:
             idf = float(np.log(1 + (n_passages - len(owners) + 0.5) / (len(owners) + 0.5)))
             ceiling += times * idf * (K1 + 1)
             scores[owners] += times * idf * weights * (K1 + 1) / (weights + norms[owners])
-        return scores, ceiling
+        return WordMatch(scores, ceiling, *self._count_unknown(query))
+
+    def _count_unknown(self, query: str) -> tuple[int, int]:
+        """Count the Latin names and words of a Chinese query that the notes never mention."""
+        if not CJK.search(query):
+            return 0, 0
+        words = LATIN_WORD.findall(unicodedata.normalize("NFKC", query))
+        unknown = [word for word in words if not len(self._postings(word.lower())[0])]
+        n_names = sum(any(char.isupper() or char.isdigit() for char in word) for word in unknown)
+        return n_names, len(unknown) - n_names
 
     def _postings(self, term: str) -> tuple[npt.NDArray[np.int32], Scores]:
         key = np.uint64(_hash(term))

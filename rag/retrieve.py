@@ -7,20 +7,19 @@ from dataclasses import dataclass
 import numpy as np
 import numpy.typing as npt
 
-from rag.types import Encoder, Hit, Passage, Question, Vectors
+from rag.types import Encoder, Hit, Passage, Question, Vectors, WordMatch
 
 DENSE_ROWS = 512
 """Vectors asked of the index; the rest count as the weakest of these."""
 DENSE_WEIGHT = 1.0
 PASSAGES_PER_HIT = 6
-COVER_BIAS, COVER_COSINE, COVER_LEXICAL = -6.0, 11.0, 3.0
-"""Logistic weights of `cover`: best cosine, and the best BM25 score as a share of the highest possible."""
+COVER_BIAS, COVER_COSINE, COVER_WORDS, COVER_NAMES, COVER_OTHERS = -4.06, 9.13, 6.25, -4.55, -1.3
+"""Logistic weights of `cover`, fitted on the dev half of eval/data by `python -m eval.cover`."""
 SPREAD = 2.0
 """z-scores by which a hit falls behind the first until its score is 1/e of the first's."""
 
 Scores = npt.NDArray[np.float32]
-LexicalSearch = Callable[[str], tuple[Scores, float]]
-"""Query to (scores of all passages, highest score possible)."""
+LexicalSearch = Callable[[str], WordMatch]
 VectorSearch = Callable[[Vectors, int], tuple[Scores, npt.NDArray[np.int64]]]
 """(query vectors, k) to (cosines, rows), both (n_queries, k), best first."""
 
@@ -59,15 +58,15 @@ class Retriever:
         vector = self._encoder.embed_queries([text])
         if not self._outer:
             return Retrieval((), 0.0, vector)
-        words, ceiling = self._search_words(text)
+        match = self._search_words(text)
+        words = match.scores
         rows = self._row_cosines(vector)
         n_passages = len(self._passages)
         dense = self._by_question(rows, self._owners)
         lexical = self._by_question(words, self._owners[:n_passages])
         fused = DENSE_WEIGHT * standardise(dense) + standardise(lexical)
         order = np.lexsort((np.arange(len(fused)), -fused))[:k]
-        share = float(lexical.max()) / ceiling if ceiling > 0 else 0.0
-        cover = estimate_cover(float(dense.max()), share)
+        cover = estimate_cover(*read_signs(float(dense.max()), match))
         passage_scores = DENSE_WEIGHT * standardise(rows[:n_passages]) + standardise(words)
         hits = tuple(self._hit(int(place), fused, float(fused[order[0]]), cover, passage_scores) for place in order)
         return Retrieval(hits, cover, vector)
@@ -100,6 +99,18 @@ def standardise(scores: Scores) -> Scores:
     return z_scores
 
 
-def estimate_cover(best_cosine: float, lexical_share: float) -> float:
-    """Estimate how likely the notes cover the query, by logistic regression over the two best scores."""
-    return 1 / (1 + math.exp(-(COVER_BIAS + COVER_COSINE * best_cosine + COVER_LEXICAL * lexical_share)))
+def read_signs(best_cosine: float, match: WordMatch) -> tuple[float, float, float, float]:
+    """Return the signs of whether the notes cover a query.
+
+    They are the best cosine, the best BM25 score as a share of the highest possible, and whether the query has names
+    or other words in Latin script that the notes never mention.
+    """
+    share = float(match.scores.max()) / match.ceiling if match.ceiling > 0 else 0.0
+    return best_cosine, share, float(match.n_unknown_names > 0), float(match.n_unknown_words > 0)
+
+
+def estimate_cover(best_cosine: float, share: float, unknown_names: float, unknown_words: float) -> float:
+    """Estimate how likely the notes cover a query, by logistic regression over its signs."""
+    strength = COVER_BIAS + COVER_COSINE * best_cosine + COVER_WORDS * share
+    strength += COVER_NAMES * unknown_names + COVER_OTHERS * unknown_words
+    return 1 / (1 + math.exp(-strength))

@@ -121,6 +121,20 @@ class Hit:
 
 
 @dataclass(frozen=True, slots=True)
+class WordMatch:
+    """How the words of a query match the passages."""
+
+    scores: npt.NDArray[np.float32]
+    """(n_passages,), BM25."""
+    ceiling: float
+    """Highest score that a passage could have had."""
+    n_unknown_names: int
+    """Latin names (with capitals or digits: `LoRA`, `T5`) of a Chinese query that no passage has."""
+    n_unknown_words: int
+    """Other Latin words of a Chinese query that no passage has."""
+
+
+@dataclass(frozen=True, slots=True)
 class Span:
     """A slice of a passage that an answer quotes."""
 

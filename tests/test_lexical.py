@@ -66,8 +66,17 @@ def test_a_heavier_field_ranks_higher() -> None:
 
 
 def test_no_score_exceeds_the_ceiling() -> None:
-    scores, ceiling = build(TEXTS).search("注意力和位置编码")
-    assert 0 < scores.max() < ceiling
+    match = build(TEXTS).search("注意力和位置编码")
+    assert 0 < match.scores.max() < match.ceiling
+
+
+@pytest.mark.parametrize(
+    ("query", "unknown"),
+    [("LoRA 和 BERT", (1, 0)), ("beam 怎么做 mask", (0, 1)), ("what is LoRA", (0, 0)), ("位置编码", (0, 0))],
+)
+def test_names_the_notes_never_mention_are_counted(query: str, unknown: tuple[int, int]) -> None:
+    match = build(TEXTS).search(query)
+    assert (match.n_unknown_names, match.n_unknown_words) == unknown
 
 
 @given(st.lists(st.text(max_size=40), max_size=6), st.text(max_size=40))
