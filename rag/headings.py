@@ -44,7 +44,8 @@ class Heading:
         return self.children[0].start if self.children else self.end
 
 
-def _line_starts(text: str) -> list[int]:
+def find_line_starts(text: str) -> list[int]:
+    """Return the offset of every line, and the end of the text."""
     starts = [0]
     starts.extend(match.end() for match in re.finditer("\n", text))
     return [*starts, len(text)]
@@ -52,7 +53,7 @@ def _line_starts(text: str) -> list[int]:
 
 def build_tree(text: str) -> Heading:
     """Build the tree of headings below a root that stands for the whole file."""
-    starts = _line_starts(text)
+    starts = find_line_starts(text)
     front = FRONT_MATTER.match(text)
     skip = front.end() if front else 0
     # Front matter becomes blank lines, so that line numbers stay what they are.
@@ -63,7 +64,8 @@ def build_tree(text: str) -> Heading:
     path = [root]
     for level, line, after, raw in _read_headings(source):
         title = plain_words(raw).replace("\n", " ").strip()[:MAX_TITLE_CHARS]
-        heading = Heading(level, title, raw.strip(), starts[line], starts[after], len(text), read_number(title))
+        printed = text[starts[line] : starts[line + 1]].strip()
+        heading = Heading(level, title, printed, starts[line], starts[after], len(text), read_number(title))
         while path[-1].level >= level:
             path.pop().end = heading.start
         path[-1].children.append(heading)

@@ -6,11 +6,12 @@ section has no question headings, lines that are numbered or bold are tried. See
 """
 
 import re
+from bisect import bisect_right
 from collections import Counter
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
 
-from rag.headings import LINE_LEVEL, MAX_TITLE_CHARS, SUMMARY_LEVEL, Heading, build_tree
+from rag.headings import LINE_LEVEL, MAX_TITLE_CHARS, SUMMARY_LEVEL, Heading, build_tree, find_line_starts
 from rag.markdown import COMMENT, has_image, plain_words, split_blocks
 from rag.numbering import Numbering, read_number
 from rag.types import AnswerText, Document, Question, Section
@@ -51,9 +52,10 @@ def parse_document(document: Document) -> tuple[Question, ...]:
     if not found and plain_words(text).strip():
         found = [_Found(replace(root, title=document.stem, printed=""), len(text), ())]
     questions = []
+    starts = find_line_starts(text)
     for entry in found:
-        question = _make_question(document, entry)
-        questions += [question, *_find_sub_questions(document, question)]
+        question = _make_question(document, starts, entry)
+        questions += [question, *_find_sub_questions(document, starts, question)]
     return _name_questions(questions, document.stem)
 
 
@@ -182,7 +184,7 @@ def _choose_kind(candidates: list[tuple[int, int, str, Numbering | None, str]]) 
     return ""
 
 
-def _make_question(document: Document, entry: _Found) -> Question:
+def _make_question(document: Document, starts: Sequence[int], entry: _Found) -> Question:
     heading, text = entry.heading, document.text
     numbering = heading.numbering
     return Question(
@@ -195,15 +197,15 @@ def _make_question(document: Document, entry: _Found) -> Question:
         start=heading.start,
         body_start=heading.body_start,
         end=entry.end,
-        lines=_lines_of(text, heading.start, entry.end),
+        lines=_lines_of(text, starts, heading.start, entry.end),
         headings=entry.groups,
         content=_read_content(text[heading.body_start : entry.end]),
         sections=entry.sections,
     )
 
 
-def _lines_of(text: str, start: int, end: int) -> tuple[int, int]:
-    first = text.count("\n", 0, start) + 1
+def _lines_of(text: str, starts: Sequence[int], start: int, end: int) -> tuple[int, int]:
+    first = bisect_right(starts, start)
     return first, first + text[start:end].rstrip().count("\n")
 
 
@@ -213,7 +215,7 @@ def _read_content(body: str) -> AnswerText:
     return "picture" if has_image(body) else "empty"
 
 
-def _find_sub_questions(document: Document, question: Question) -> list[Question]:
+def _find_sub_questions(document: Document, starts: Sequence[int], question: Question) -> list[Question]:
     """Find sub-questions printed as paragraphs inside a body: `29.1 …` inside question 29."""
     if not question.number:
         return []
@@ -221,7 +223,7 @@ def _find_sub_questions(document: Document, question: Question) -> list[Question
     found: list[tuple[int, int, str, str]] = []
     for block in split_blocks(text[question.body_start : question.end]):
         at = question.body_start + block.start
-        line = text[at:].split("\n", 1)[0] if block.kind in ("prose", "list") else ""
+        line = text[at : starts[bisect_right(starts, at)]].rstrip("\n") if block.kind in ("prose", "list") else ""
         match = SUB_NUMBER.match(line)
         if match and match[1].startswith(question.number + "."):
             title = plain_words(line[match.end() :]).strip()[:MAX_TITLE_CHARS]
@@ -232,7 +234,7 @@ def _find_sub_questions(document: Document, question: Question) -> list[Question
         body = text[after:end]
         subs.append(
             Question("", "", number, title, text[at:after].strip(), document.path, at, after, end,
-                     _lines_of(text, at, end), (*question.headings, question.title), _read_content(body), "parent")
+                     _lines_of(text, starts, at, end), (*question.headings, question.title), _read_content(body), "parent")
         )  # fmt: skip
     return subs
 

@@ -25,6 +25,8 @@ SECOND_SHARE = 0.9
 PART_CHARS, SECOND_CHARS, LOOKUP_CHARS = 480, 200, 1_800
 """Most text quoted of the best question, of a second one, and of one asked for by number."""
 N_NEAREST = 3
+SAME_SIZE = 0.05
+"""Questions that say the same differ in length by no more than this share."""
 
 Notice = Callable[[str], None]
 """Called with one line the user should see."""
@@ -62,7 +64,7 @@ def open_notes(settings: Settings, notice: Notice, progress: Progress | None = N
         reason = str(fault)
     if former and former.content.corpus == corpus_digest(settings.corpus):
         return Notes(former, encoder, settings)
-    notice(f"{reason}，正在更新索引……")
+    notice(f"{reason.partition('；')[0]}，正在更新索引……")
     from rag.build import build, make_content  # the parser is not needed to answer
 
     try:
@@ -122,15 +124,16 @@ class Notes:
 
     def _answer_lookup(self, text: str, lookup: Lookup) -> Answer:
         """Give the questions named by number, whole where they are not long."""
-        outer = {question.parent or question.id: question for question in lookup.questions}
-        limit = LOOKUP_CHARS // max(1, len(outer))
+        limit = LOOKUP_CHARS // max(1, len(lookup.questions))
         parts = [f"笔记里没有第 {number} 题。" for number in lookup.missing]
         spans: list[Span] = []
-        for key, question in outer.items():
-            parts.append(f"**[{question.label}] {question.title}**")
-            own = self._spans(key, question, lookup.rest or question.title, limit, 1.0)
-            parts.append(write_spans(own, self._labels(own)) if own else describe_missing_text(question))
-            spans += own
+        for question in lookup.questions:
+            own = self._spans(question, lookup.rest or question.title, limit, 1.0)
+            if own:
+                parts += [f"**[{question.label}] {question.title}**", write_spans(own, self._labels(own))]
+            else:
+                parts.append(describe_missing_text(question))
+            spans += own or [self._heading(question, 1.0)]
         ranking = tuple((question.label, 1.0) for question in lookup.questions)
         return Answer(text, "\n\n".join(parts), not lookup.questions, "extractive", tuple(map(cite, spans)), ranking)
 
@@ -143,15 +146,13 @@ class Notes:
             nearest = [hit.question for hit in found.hits[:N_NEAREST]]
             return Answer(query.text, write_not_covered(nearest), True, "extractive", (), ranking)
         spans: list[Span] = []
-        missing = []
+        parts: list[str] = []
         for hit in self._worth_quoting(found.hits):
             limit = PART_CHARS if not spans else SECOND_CHARS
-            own = self._spans(hit.question.id, hit.question, text, limit, hit.score)
-            spans += own
-            if not own:
-                missing.append(describe_missing_text(hit.question))
-        answer = "\n\n".join([*missing, *([write_spans(spans, self._labels(spans))] if spans else [])])
-        return Answer(query.text, answer, False, "extractive", tuple(map(cite, spans)), ranking)
+            own = self._spans(hit.question, text, limit, hit.score)
+            parts.append(write_spans(own, self._labels(own)) if own else describe_missing_text(hit.question))
+            spans += own or [self._heading(hit.question, hit.score)]
+        return Answer(query.text, "\n\n".join(parts), False, "extractive", tuple(map(cite, spans)), ranking)
 
     def _worth_quoting(self, hits: Sequence[Hit]) -> list[Hit]:
         """Keep the first hit and a near second one that does not say the same."""
@@ -160,8 +161,14 @@ class Notes:
         others = [hit for hit in hits[1:] if hit.question.label not in same]
         return [first, *(hit for hit in others[:1] if hit.score >= SECOND_SHARE * first.score)]
 
-    def _spans(self, key: str, question: Question, text: str, limit: int, score: float) -> list[Span]:
-        passages = self._passages[key]
+    def _heading(self, question: Question, score: float) -> Span:
+        """Return the span of a question's own heading, for one that has no text to quote."""
+        first = next(p for p in self._passages[question.parent or question.id] if p.end > question.start)
+        start = question.start - first.start
+        return Span(question, first, start, start + len(question.printed.split("\n")[0]), score)
+
+    def _spans(self, question: Question, text: str, limit: int, score: float) -> list[Span]:
+        passages = self._passages[question.parent or question.id]
         if question.parent:
             passages = [p for p in passages if p.start < question.end and p.end > question.start]
         return extract(question, passages, self._similarity(text), limit, score)
@@ -174,8 +181,9 @@ class Notes:
         own = self._fold(question)
         if question.parent or not own:
             return [question.label]
-        outer = (other for other in self.questions if not other.parent)
-        return [other.label for other in outer if other.id == question.id or self._fold(other) == own]
+        size = question.end - question.start
+        alike = (q for q in self.questions if not q.parent and abs(q.end - q.start - size) <= SAME_SIZE * size)
+        return [other.label for other in alike if other.id == question.id or self._fold(other) == own]
 
     def _fold(self, question: Question) -> str:
         """Fold a question's text for comparison: words only, its sub-questions' numbers left out."""
