@@ -81,9 +81,13 @@ def _read_headings(source: str) -> Iterator[tuple[int, int, int, str]]:
         if not token.map or token.level:
             continue
         if token.type == "heading_open":
-            raw = tokens[at + 1].content
+            first, after = token.map
+            if token.markup in ("=", "-"):
+                # Of a paragraph with an underline, people mean the last line alone.
+                first = after - 2
+            raw = tokens[at + 1].content.rpartition("\n")[2]
             if plain_words(raw).strip():
-                yield int(token.tag[1]), token.map[0], token.map[1], raw
+                yield int(token.tag[1]), first, after, raw
         elif token.type == "html_block" and (summary := SUMMARY.search(token.content)):
             last = token.map[0] + token.content.count("\n", 0, summary.end()) + 1
             yield SUMMARY_LEVEL, token.map[0], min(last, token.map[1]), summary[1]

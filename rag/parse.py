@@ -29,7 +29,8 @@ NO_QUESTION = re.compile(
 BOLD_LINE = re.compile(r"\s{0,3}(?:\*\*|__)(?P<text>[^*\n]{2,120}?)(?:\*\*|__)\s*[:：]?\s*$")
 SUB_NUMBER = re.compile(r"\s{0,3}(?:\*\*)?(\d{1,3}(?:\.\d{1,3})+)(?![\d%])[\s.、:：]*(?=\S)")
 MIN_OWN_WORDS = 12
-"""Words a heading with question headings below it must have of its own to be a question too."""
+"""A heading with fewer words of its own than this may be a group of the questions below it."""
+CHAPTER_RULES = ("chinese numeral", "chinese brackets")
 MIN_LINE_QUESTIONS = 2
 SLUG_CHARS = 20
 
@@ -72,32 +73,29 @@ def _find_questions(heading: Heading, groups: tuple[str, ...], text: str) -> Ite
     if NO_QUESTION.match(heading.name):
         return
     own = text[heading.body_start : heading.own_end]
-    n_words = len(re.findall(r"\w", plain_words(own)))
+    n_words = len(re.findall(r"\w", plain_words(own))) + has_image(own)
     if heading.level and _is_question_like(heading) and not _holds_questions(heading, n_words):
         yield _Found(heading, heading.end, groups, tuple(_list_sections(heading)))
         return
     inner = (*groups, heading.name) if heading.level else groups
     lines = _find_line_questions(text, heading.body_start, heading.own_end, bool(heading.children))
     if lines:
-        heading_line = replace(heading, title=heading.name)
-        first = lines[0].start
-        if len(re.findall(r"\w", plain_words(text[heading.body_start : first]))) >= MIN_OWN_WORDS * 3 and heading.level:
-            yield _Found(heading_line, first, groups)
+        n_before = len(re.findall(r"\w", plain_words(text[heading.body_start : lines[0].start])))
+        if heading.level and n_before:
+            yield _Found(_without_chapter_number(heading), lines[0].start, groups)
         yield from (_Found(line, line.end, inner) for line in lines)
-    elif heading.level and _answers_itself(heading, n_words):
-        yield _Found(heading, heading.own_end, groups)
+    elif heading.level and (n_words or (heading.numbering and not heading.children)):
+        yield _Found(_without_chapter_number(heading), heading.own_end, groups)
     elif not heading.level and heading.children and n_words >= MIN_OWN_WORDS * 3 and not _is_list_of_links(own):
         yield _Found(replace(heading, title="前言"), heading.own_end, ())
     for child in heading.children:
         yield from _find_questions(child, inner, text)
 
 
-def _answers_itself(heading: Heading, n_own_words: int) -> bool:
-    """Tell whether a heading's own text makes it a question beside those below it."""
-    if not heading.children:
-        return n_own_words > 0 or heading.numbering is not None
-    asks = bool(INTERROGATIVE.search(heading.title))
-    return n_own_words >= (1 if asks else MIN_OWN_WORDS)
+def _without_chapter_number(heading: Heading) -> Heading:
+    """Take the number off a group that has text of its own: `一、` counts chapters, and would clash with question 1."""
+    is_chapter = heading.numbering is not None and heading.numbering.rule in CHAPTER_RULES and heading.children
+    return replace(heading, title=heading.name, numbering=None) if is_chapter else heading
 
 
 def _is_list_of_links(text: str) -> bool:

@@ -4,10 +4,16 @@ import os
 from pathlib import Path
 
 import pytest
+from hypothesis import settings
 
 from rag.config import Settings
 from rag.pipeline import Notes, open_notes
 from rag.types import Document
+
+# Seeds are fixed, so that a run is red only for what changed; HYPOTHESIS_PROFILE=search looks for new cases.
+settings.register_profile("fixed", derandomize=True, deadline=None)
+settings.register_profile("search", max_examples=3000, deadline=None)
+settings.load_profile(os.environ.get("HYPOTHESIS_PROFILE", "fixed"))
 
 CORPUS = Path(__file__).parent.parent / "corpus"
 
