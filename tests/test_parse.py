@@ -89,7 +89,9 @@ def test_every_word_after_the_first_question_belongs_to_a_question(lines: list[s
     headings = {line for line in text.splitlines() if line.startswith(("#", "<summary>"))}
     headings |= {line for line, below in pairwise(text.splitlines()) if below.startswith(("===", "---"))}
     lost = [line for line, at in _line_offsets(text) if line.strip() and at not in covered and line not in headings]
-    assert not [line for line in lost if any(char.isalnum() for char in line) and "details" not in line and "<!--" not in line]
+    assert not [
+        line for line in lost if any(char.isalnum() for char in line) and "details" not in line and "<!--" not in line
+    ]
 
 
 @given(st.text(max_size=400))
