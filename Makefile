@@ -4,6 +4,7 @@ VENV := .venv
 BIN := $(VENV)/bin
 PIP := $(BIN)/pip install --quiet --disable-pip-version-check -c constraints.txt
 NOTES ?= corpus
+SPLIT ?= test
 
 .DEFAULT_GOAL := help
 
@@ -25,6 +26,10 @@ $(VENV)/.dev: pyproject.toml constraints.txt | $(BIN)/python
 
 $(VENV)/.bench: pyproject.toml constraints.txt $(VENV)/.dev
 	$(PIP) -e ".[bench]"
+	@touch $@
+
+$(VENV)/.eval: pyproject.toml constraints.txt $(VENV)/.dev
+	$(PIP) -e ".[eval]"
 	@touch $@
 
 chat: $(VENV)/.base  ## 打开网页，跟笔记对话
@@ -56,4 +61,8 @@ check: $(VENV)/.dev  ## 代码检查：ruff 和 mypy
 bench: $(VENV)/.bench  ## 量一量速度和内存，打印比值
 	$(BIN)/python -m eval.bench
 
-.PHONY: help chat ask ingest test browser check bench
+eval: $(VENV)/.eval  ## 评测检索、拒答和引用，画成一个网页
+	$(BIN)/python -m eval ablate --split $(SPLIT)
+	$(BIN)/python -m eval report
+
+.PHONY: help chat ask ingest test browser check bench eval

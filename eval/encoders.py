@@ -16,14 +16,16 @@ import numpy.typing as npt
 
 from eval.measure import bootstrap_interval, measure_queries
 from eval.queries import RetrievalSet, load_beir, load_queries
+from rag.bm25 import Bm25
 from rag.build import make_content
 from rag.config import Settings
 from rag.embed import ShippedEncoder
 from rag.errors import EncoderError
 from rag.history import resolve
-from rag.lexical import LexicalIndex
+from rag.lexical import WordIndex
 from rag.retrieve import standardise
 from rag.shell import guard, tell
+from rag.tokenize import analyse, analyse_query
 from rag.types import Encoder
 
 MAX_QUERIES = 400
@@ -53,8 +55,8 @@ def load_teacher() -> Encoder | None:
 
 def score_words(texts: Sequence[str], queries: Sequence[str]) -> Matrix:
     """Score texts by BM25."""
-    index = LexicalIndex.build([[(text, 1.0)] for text in texts])
-    return np.stack([index.scores(query) for query in queries])
+    index = Bm25.build([[(analyse(text), 1.0)] for text in texts])
+    return np.stack([index.search(analyse_query(query)).scores for query in queries])
 
 
 def score_dense(encoder: Encoder, texts: Sequence[str], queries: Sequence[str]) -> Matrix:
@@ -96,7 +98,7 @@ def compare_on_set(data: RetrievalSet, encoders: dict[str, Encoder | None]) -> d
 def compare_on_notes(encoders: dict[str, Encoder | None]) -> Rows:
     """Measure all systems on the project's own queries, by category; a question scores as its best part."""
     judged = [query for query in load_queries() if query.grades]
-    texts = [resolve(query.query) for query in judged]
+    texts = [resolve(query.query).text for query in judged]
     rows: Rows = {}
     matrices: dict[str, Matrix] = {}
     labels: list[str] = []
@@ -109,11 +111,11 @@ def compare_on_notes(encoders: dict[str, Encoder | None]) -> Rows:
         at = {question.id: place for place, question in enumerate(outer)}
         passage_owner = np.array([at[passage.question] for passage in content.passages])
         title_owner = np.array([at[question.parent or question.id] for question in content.questions])
-        dense = encoder.embed_queries(texts) @ content.vectors.T
+        dense = encoder.embed_queries(texts) @ content.vectors.all().T
         matrices[name] = _best_by_owner(dense, np.concatenate([passage_owner, title_owner]), len(outer))
         if name == "encoder":
-            index = LexicalIndex.from_arrays(content.lexical)
-            words = np.stack([index.scores(text) for text in texts])
+            index = WordIndex(content.lexical)
+            words = np.stack([index.search(text).passages.scores for text in texts])
             matrices["BM25"] = _best_by_owner(words, passage_owner, len(outer))
             matrices["fusion"] = fuse(matrices["BM25"], matrices["encoder"])
     qrels = {query.id: query.grades for query in judged}

@@ -44,6 +44,7 @@ def to_record(answer: Answer, identity: str | None = None) -> dict[str, Any]:
         "mode": answer.mode,
         "citations": [asdict(citation) for citation in answer.citations],
         "ranking": [{"label": label, "score": score} for label, score in answer.ranking],
+        "coverage": round(answer.coverage, 3),
         "elapsed_ms": answer.elapsed_ms,
     }
 

@@ -3,7 +3,7 @@
 import hashlib
 import time
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 
@@ -13,13 +13,14 @@ from rag.config import Settings
 from rag.corpus import CorpusReading, corpus_digest, read_corpus
 from rag.errors import IndexFault
 from rag.index import IndexContent, OpenIndex, lock_for_writing, open_index, write_generation
-from rag.lexical import LexicalIndex
+from rag.lexical import WordIndex
 from rag.parse import assign_labels, parse_document
+from rag.synonyms import Thesaurus, digest_groups, load_thesaurus
 from rag.types import Document, Encoder, Passage, Progress, Question, Vectors
+from rag.vectors import VectorIndex
 
 PASSAGE_TOKENS = 200
 """Passage size: a citation of some ten lines, well inside what the shipped encoder was trained on."""
-TITLE_WEIGHT, GROUP_WEIGHT, BODY_WEIGHT = 2.0, 0.5, 1.0
 LOCK_WAIT_S = 60.0
 
 
@@ -48,17 +49,19 @@ def parse_corpus(reading: CorpusReading) -> tuple[Question, ...]:
 def chunk_corpus(documents: Sequence[Document], questions: Sequence[Question], encoder: Encoder) -> tuple[Passage, ...]:
     """Cut every document into passages sized in the encoder's tokens."""
     limit = min(PASSAGE_TOKENS, encoder.max_tokens)
+    by_path: dict[str, list[Question]] = {}
+    for question in questions:
+        by_path.setdefault(question.path, []).append(question)
     passages: list[Passage] = []
     for document in documents:
-        own = [question for question in questions if question.path == document.path]
-        passages.extend(chunk_document(document, own, encoder.count_tokens, limit))
+        passages.extend(chunk_document(document, by_path.get(document.path, []), encoder.count_tokens, limit))
     return tuple(passages)
 
 
 def texts_to_embed(questions: Sequence[Question], passages: Sequence[Passage]) -> list[str]:
-    """Return the text of each vector row: every passage under its nearest headings, then every title."""
+    """Return the text of each vector row: every passage under its nearest headings, then the titles."""
     rows = ["\n".join([*passage.headings[-2:], passage.search_text]) for passage in passages]
-    return rows + [question.title for question in questions]
+    return rows + [question.title for question in questions if question.title]
 
 
 def embed_rows(
@@ -71,29 +74,12 @@ def embed_rows(
     keys = tuple(hashlib.blake2b(text.encode(), digest_size=16).hexdigest() for text in texts)
     known: dict[str, Vectors] = {}
     if former and former.content.encoder == encoder.fingerprint:
-        known = dict(zip(former.content.row_keys, former.content.vectors, strict=True))
+        known = dict(zip(former.content.row_keys, former.content.vectors.all(), strict=True))
     fresh = {key: text for key, text in zip(keys, texts, strict=True) if key not in known}
     if fresh:
         known.update(zip(fresh, encoder.embed_passages(list(fresh.values()), progress), strict=True))
     vectors = np.stack([known[key] for key in keys]) if keys else np.empty((0, 1), dtype=np.float32)
     return vectors.astype(np.float32), keys, len(fresh)
-
-
-def _index_words(questions: Sequence[Question], passages: Sequence[Passage]) -> LexicalIndex:
-    titles = {question.id: question.title for question in questions}
-    return LexicalIndex.build(
-        [
-            [
-                (titles[passage.question], TITLE_WEIGHT),
-                (
-                    " ".join(heading for heading in passage.headings if heading != titles[passage.question]),
-                    GROUP_WEIGHT,
-                ),
-                (passage.search_text, BODY_WEIGHT),
-            ]
-            for passage in passages
-        ]
-    )
 
 
 def _digest_questions(content: IndexContent) -> dict[str, str]:
@@ -142,20 +128,33 @@ def make_content(
     settings: Settings, encoder: Encoder, former: OpenIndex | None, progress: Progress | None
 ) -> tuple[IndexContent, int]:
     """Make the content of a generation, and tell how many texts had to be embedded."""
-    digest = corpus_digest(settings.corpus)
+    digest = corpus_digest(settings.corpus, digest_groups(settings.terms))
     reading = read_corpus(settings.corpus)
     questions = parse_corpus(reading)
-    passages = chunk_corpus(reading.documents, questions, encoder)
+    thesaurus = load_thesaurus(settings.terms)
+    content, n_embedded = index_documents(reading.documents, questions, encoder, thesaurus, former, progress)
+    return replace(content, corpus=digest, problems=reading.problems), n_embedded
+
+
+def index_documents(
+    documents: Sequence[Document],
+    questions: tuple[Question, ...],
+    encoder: Encoder,
+    thesaurus: Thesaurus,
+    former: OpenIndex | None = None,
+    progress: Progress | None = None,
+) -> tuple[IndexContent, int]:
+    """Chunk, embed and index documents whose questions are known, and tell how many texts had to be embedded."""
+    passages = chunk_corpus(documents, questions, encoder)
     vectors, keys, n_embedded = embed_rows(texts_to_embed(questions, passages), encoder, former, progress)
     content = IndexContent(
         questions=questions,
         passages=passages,
-        vectors=vectors,
+        vectors=VectorIndex.build(vectors),
         row_keys=keys,
-        lexical=_index_words(questions, passages).to_arrays(),
+        lexical=WordIndex.build(questions, passages, thesaurus).to_arrays(),
         encoder=encoder.fingerprint,
-        corpus=digest,
-        documents=tuple((document.path, document.digest) for document in reading.documents),
-        problems=reading.problems,
+        corpus="",
+        documents=tuple((document.path, document.digest) for document in documents),
     )
     return content, n_embedded

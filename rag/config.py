@@ -25,6 +25,8 @@ class Settings:
     llm: str = ""
     top_k: int = TOP_K
     color: bool = True
+    terms: Path | None = None
+    """The user's own synonyms, in the format of `rag/data/terms.tsv`."""
     api_base: str = ""
     api_key: str = ""
     trust_remote_code: bool = False
@@ -68,6 +70,7 @@ def add_options(parser: ArgumentParser) -> None:
     parser.add_argument(
         "--trust-remote-code", action="store_true", default=None, help="允许 --encoder 指定的模型运行它自带的代码"
     )
+    parser.add_argument("--terms", metavar="FILE", help="自己的同义词表，一行一组，用制表符隔开（RAG_TERMS）")
     parser.add_argument("--version", action="version", version=f"mianjing {__version__}")
 
 
@@ -92,6 +95,7 @@ def read_settings(options: Namespace, environment: Mapping[str, str] = os.enviro
         encoder=value("encoder"),
         llm=value("llm"),
         top_k=int(top_k),
+        terms=Path(value("terms")) if value("terms") else None,
         color=not getattr(options, "no_color", False) and "NO_COLOR" not in environment and sys.stdout.isatty(),
         api_base=environment.get("RAG_API_BASE", ""),
         api_key=environment.get("RAG_API_KEY", ""),

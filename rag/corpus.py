@@ -76,12 +76,13 @@ def _walk(folder: Path) -> Iterator[Path]:
                 yield Path(here) / name
 
 
-def corpus_digest(paths: Sequence[Path]) -> str:
+def corpus_digest(paths: Sequence[Path], reading: str = "") -> str:
     """Digest names and bytes of all notes, to tell whether an index is stale.
 
+    :param reading: names whatever else the index depends on, such as the thesaurus.
     :raises CorpusError: when a path does not exist.
     """
-    digest = hashlib.blake2b(digest_size=16)
+    digest = hashlib.blake2b(reading.encode(), digest_size=16)
     for file in find_files(paths):
         digest.update(cite_path(file).encode("utf-8", "surrogateescape") + b"\0")
         try:

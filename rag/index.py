@@ -9,7 +9,7 @@ import os
 import shutil
 import time
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -17,9 +17,10 @@ import numpy as np
 import numpy.typing as npt
 
 from rag.errors import IndexBusy, IndexFault
-from rag.types import Passage, Question, Section, Vectors
+from rag.types import Passage, Question, Section
+from rag.vectors import VectorIndex
 
-SCHEMA = 1
+SCHEMA = 2
 """Raised whenever a file's layout or the meaning of a field changes: older indexes are rebuilt."""
 CURRENT = "CURRENT"
 KEPT_GENERATIONS = 2
@@ -35,7 +36,7 @@ class IndexContent:
 
     questions: tuple[Question, ...]
     passages: tuple[Passage, ...]
-    vectors: Vectors
+    vectors: VectorIndex
     row_keys: tuple[str, ...]
     """Content hash of the text in each vector row."""
     lexical: Mapping[str, npt.NDArray[Any]]
@@ -53,28 +54,6 @@ class OpenIndex:
     """A generation in memory; later generations on disk do not disturb it."""
 
     content: IndexContent
-    _flat: Any = field(repr=False)
-    """faiss.IndexFlatIP over unit rows: inner product is cosine."""
-
-    @classmethod
-    def from_content(cls, content: IndexContent) -> "OpenIndex":
-        """Open content that is not on disk."""
-        return cls(content, _make_flat(content.vectors))
-
-    def search(self, vectors: Vectors, k: int) -> tuple[npt.NDArray[np.float32], npt.NDArray[np.int64]]:
-        """Find the k nearest rows of each vector: cosines and rows, (n, k), best first, ties by row."""
-        k = min(k, len(self.content.row_keys))
-        scores, rows = self._flat.search(np.ascontiguousarray(vectors, dtype=np.float32), k)
-        order = np.lexsort((rows, -scores))
-        return np.take_along_axis(scores, order, 1), np.take_along_axis(rows, order, 1)
-
-
-def _make_flat(vectors: Vectors) -> Any:
-    import faiss
-
-    flat = faiss.IndexFlatIP(vectors.shape[1])
-    flat.add(np.ascontiguousarray(vectors))
-    return flat
 
 
 def _digest(data: bytes) -> str:
@@ -113,15 +92,13 @@ def _json(value: Any) -> bytes:
 
 def _to_files(content: IndexContent) -> dict[str, bytes]:
     """Serialise a generation: file names to bytes, the manifest last."""
-    import faiss
-
     lexical = io.BytesIO()
     np.savez(lexical, allow_pickle=False, **content.lexical)
     files = {
         "questions.json": _json(_pack(content.questions)),
         "passages.json": _json(_pack(content.passages)),
         "lexical.npz": lexical.getvalue(),
-        "vectors.faiss": faiss.serialize_index(_make_flat(content.vectors)).tobytes(),
+        "vectors.faiss": content.vectors.to_bytes(),
         "row_keys.json": _json(content.row_keys),
     }
     manifest = {
@@ -203,7 +180,7 @@ def open_index(folder: Path, encoder: str | None = None) -> OpenIndex:
     for attempt in range(OPEN_ATTEMPTS):
         pointer = _read_pointer(folder)
         try:
-            content, flat = _read_generation(folder, *pointer)
+            content = _read_generation(folder, *pointer)
             break
         except FileNotFoundError as error:
             # A writer may have removed it between our two reads; then CURRENT now names another.
@@ -211,7 +188,7 @@ def open_index(folder: Path, encoder: str | None = None) -> OpenIndex:
                 raise IndexFault(f"{error.filename}: 索引缺了这个文件；重建：{INGEST}") from error
     if encoder is not None and content.encoder != encoder:
         raise IndexFault(f"{folder}: 索引是用另一个编码器做的（{content.encoder}，现在是 {encoder}）；重建：{INGEST}")
-    return OpenIndex(content, flat)
+    return OpenIndex(content)
 
 
 def _read_pointer(folder: Path) -> tuple[str, str]:
@@ -228,21 +205,18 @@ def _read_pointer(folder: Path) -> tuple[str, str]:
     return words[0], words[1]
 
 
-def _read_generation(folder: Path, name: str, manifest_digest: str) -> tuple[IndexContent, Any]:
-    import faiss
-
+def _read_generation(folder: Path, name: str, manifest_digest: str) -> IndexContent:
     place = folder / name
     manifest = json.loads(_read_checked(place / "manifest.json", manifest_digest))
     if manifest["schema"] != SCHEMA:
         raise IndexFault(f"{place}: 索引格式是第 {manifest['schema']} 版，现在用第 {SCHEMA} 版；重建：{INGEST}")
     data = {name: _read_checked(place / name, digest) for name, digest in manifest["checksums"].items()}
-    flat: Any = faiss.deserialize_index(np.frombuffer(data["vectors.faiss"], dtype=np.uint8))
     with np.load(io.BytesIO(data["lexical.npz"]), allow_pickle=False) as arrays:
         lexical = dict(arrays)
-    content = IndexContent(
+    return IndexContent(
         questions=_unpack_questions(json.loads(data["questions.json"])),
         passages=_unpack_passages(json.loads(data["passages.json"])),
-        vectors=faiss.rev_swig_ptr(flat.get_xb(), flat.ntotal * flat.d).reshape(flat.ntotal, flat.d).copy(),
+        vectors=VectorIndex.from_bytes(data["vectors.faiss"]),
         row_keys=tuple(json.loads(data["row_keys.json"])),
         lexical=lexical,
         encoder=manifest["encoder"],
@@ -250,7 +224,6 @@ def _read_generation(folder: Path, name: str, manifest_digest: str) -> tuple[Ind
         documents=tuple((path, digest) for path, digest in manifest["documents"]),
         problems=tuple(manifest["problems"]),
     )
-    return content, flat
 
 
 def _read_checked(path: Path, digest: str) -> bytes:

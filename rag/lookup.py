@@ -13,7 +13,11 @@ MAX_RANGE = 20
 _NUMBER = r"(?:\d+(?:\.\d+)*[b-h]?|[零〇一二两三四五六七八九十百]+)"
 _TO = "(?:到|至|~|～|-|—)"
 _AND = "(?:、|,|，|和|与|及|跟|还有)"
-_UNIT = r"(?:号|道|个)?(?:题目?|问题|问(?![题的]))"
+_UNIT = r"(?:[那这]?[号道个]|[那这])?(?:题目?|问题|问(?![题的]))"
+SPACED = re.compile(
+    rf"(?<=第)\s+|(?<=[\d零〇一二两三四五六七八九十百])\s+(?={_UNIT})|(?<=题)\s+(?=[第到至~和、])|(?<=[到至~和、])\s+(?=第)"
+)
+"""Spaces inside `第 7 题 和 第 10 题`."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -50,18 +54,19 @@ def _normalise(text: str) -> str:
     return text.lower() if text[0].isdecimal() else str(parse_chinese_number(text))
 
 
-def _range(match: re.Match[str], outer: Sequence[Question]) -> list[str]:
+def _range(match: re.Match[str], questions: Sequence[Question]) -> list[str]:
     first, last = (_normalise(match[group]) for group in ("first", "last"))
     if not (first.isdecimal() and last.isdecimal()) or not 0 < int(last) - int(first) < MAX_RANGE:
         return [first, last]
     return [str(number) for number in range(int(first), int(last) + 1)]
 
 
-def _list(match: re.Match[str], outer: Sequence[Question]) -> list[str]:
+def _list(match: re.Match[str], questions: Sequence[Question]) -> list[str]:
     return [_normalise(number) for number in re.findall(_NUMBER, match["list"], re.IGNORECASE)]
 
 
-def _from_end(match: re.Match[str], outer: Sequence[Question]) -> list[str]:
+def _from_end(match: re.Match[str], questions: Sequence[Question]) -> list[str]:
+    outer = [question for question in questions if not question.parent]
     place = parse_chinese_number(match["place"]) if match["place"] else 1
     return [outer[-place].label] if 0 < place <= len(outer) else [f"倒数第{place}"]
 
@@ -76,11 +81,12 @@ def _rule(name: str, pattern: str, read: Callable[[re.Match[str], Sequence[Quest
 RULES: tuple[Rule, ...] = (
     _rule("last question", rf"最后(?:一|1)?{_UNIT}(?P<place>)", _from_end),
     _rule("question from the end", rf"倒数第(?P<place>{_NUMBER}){_UNIT}", _from_end),
+    _rule("range of labels", rf"(?<![a-z0-9])q\s*(?P<first>\d+)\s*{_TO}\s*q?\s*(?P<last>\d+)(?![\d.%])", _range),
     _rule("range after 第", rf"第(?P<first>{_NUMBER}){_UNIT}?{_TO}第?(?P<last>{_NUMBER}){_UNIT}", _range),
     _rule("plain range", rf"(?<![\d.])(?P<first>{_NUMBER})题?{_TO}(?P<last>{_NUMBER})号?题", _range),
     _rule("list after 第", rf"第(?P<list>{_NUMBER}(?:{_UNIT}?{_AND}第?{_NUMBER})*){_UNIT}", _list),
     # Without 第, a measure word would make it an amount: 三道题, 两个问题.
-    _rule("plain list", rf"(?<![\d.])(?P<list>{_NUMBER}(?:题?{_AND}{_NUMBER})*)号?题", _list),
+    _rule("plain list", rf"(?<![\d.])(?P<list>{_NUMBER}(?:题?{_AND}{_NUMBER})*)(?:号|[那这]道?)?题", _list),
     _rule("label", r"(?<![a-z0-9])(?:q|question|no\.?|#|题目?)\s*(?P<list>\d+(?:\.\d+)*[b-h]?)(?![\w%])", _list),
     _rule("bare number", r"^\s*(?P<list>\d+(?:\.\d+)*[b-h]?)\s*[.、。?？]?\s*$", _list),
 )
@@ -89,12 +95,11 @@ RULES: tuple[Rule, ...] = (
 
 def find_numbers(text: str, questions: Sequence[Question]) -> Lookup | None:
     """Find the questions that `text` names by number, or None when it names none."""
-    outer = [question for question in questions if not question.parent]
     wanted: dict[str, None] = {}
-    rest = text
+    rest = SPACED.sub("", text)
     for _, pattern, read in RULES:
         for match in pattern.finditer(rest):
-            wanted.update(dict.fromkeys(read(match, outer)))
+            wanted.update(dict.fromkeys(read(match, questions)))
         rest = pattern.sub(" ", rest)
     if not wanted:
         return None

@@ -11,11 +11,13 @@ from rag.config import Settings
 from rag.corpus import corpus_digest
 from rag.embed import ApiEncoder, ShippedEncoder
 from rag.errors import EncoderError, IndexFault
-from rag.history import resolve
+from rag.history import Resolved, resolve
 from rag.index import OpenIndex, open_index
-from rag.lexical import LexicalIndex
+from rag.lexical import WordIndex
 from rag.lookup import Lookup, find_numbers
-from rag.retrieve import Retriever
+from rag.retrieve import Parts, Ranking, Retriever
+from rag.split import split_questions
+from rag.synonyms import digest_groups
 from rag.types import Answer, Encoder, Hit, Passage, Progress, Query, Question, Span
 
 COVER_THRESHOLD = 0.5
@@ -25,9 +27,12 @@ SECOND_SHARE = 0.9
 PART_CHARS, SECOND_CHARS, LOOKUP_CHARS = 480, 200, 1_800
 """Most text quoted of the best question, of a second one, and of one asked for by number."""
 N_NEAREST = 3
+ALONE_SHARE = 0.5
+"""How much a follow-up's own words count; the rest is for its topic and its words together."""
 SAME_SIZE = 0.05
 """Questions that say the same differ in length by no more than this share."""
 
+EVERYTHING = Parts()
 Notice = Callable[[str], None]
 """Called with one line the user should see."""
 
@@ -49,10 +54,35 @@ def load_encoder(settings: Settings) -> Encoder:
     return HfEncoder(spec, trust_remote_code=settings.trust_remote_code)
 
 
-def open_notes(settings: Settings, notice: Notice, progress: Progress | None = None) -> "Notes":
+@dataclass(frozen=True, slots=True)
+class Asked:
+    """One of the questions a message asks, with what was found for it."""
+
+    text: str
+    hits: tuple[Hit, ...]
+    coverage: float
+
+
+@dataclass(frozen=True, slots=True)
+class Retrieval:
+    """The questions of the notes for a message, best first."""
+
+    hits: tuple[Hit, ...]
+    coverage: float
+    """Probability that the notes cover it."""
+    asked: tuple[Asked, ...] = ()
+    """More than one when the message asks several things."""
+    lookup: Lookup | None = None
+    """What it names by number, if it does."""
+
+
+def open_notes(
+    settings: Settings, notice: Notice, progress: Progress | None = None, parts: Parts = EVERYTHING
+) -> "Notes":
     """Open the index, first building it when it is missing, stale or damaged.
 
     :param notice: told why the index is built, and what could not be read.
+    :param parts: which parts of retrieval are on.
     :raises RagError: when there is neither an index nor a way to build one.
     """
     encoder = load_encoder(settings)
@@ -62,8 +92,8 @@ def open_notes(settings: Settings, notice: Notice, progress: Progress | None = N
         former = open_index(settings.index, encoder.fingerprint)
     except IndexFault as fault:
         reason = str(fault)
-    if former and former.content.corpus == corpus_digest(settings.corpus):
-        return Notes(former, encoder, settings)
+    if former and former.content.corpus == corpus_digest(settings.corpus, digest_groups(settings.terms)):
+        return Notes(former, encoder, settings, parts)
     notice(f"{reason.partition('；')[0]}，正在更新索引……")
     from rag.build import build, make_content  # the parser is not needed to answer
 
@@ -73,10 +103,10 @@ def open_notes(settings: Settings, notice: Notice, progress: Progress | None = N
         # Notes can be read and asked even where nothing can be written.
         notice(f"{fault}；这一次先不保存索引")
         content, _ = make_content(settings, encoder, former, progress)
-        return Notes(OpenIndex.from_content(content), encoder, settings)
+        return Notes(OpenIndex(content), encoder, settings, parts)
     for problem in report.problems:
         notice(problem)
-    return Notes(open_index(settings.index, encoder.fingerprint), encoder, settings)
+    return Notes(open_index(settings.index, encoder.fingerprint), encoder, settings, parts)
 
 
 @dataclass(slots=True)
@@ -86,13 +116,25 @@ class Notes:
     index: OpenIndex
     encoder: Encoder
     settings: Settings
+    parts: Parts = EVERYTHING
+    _words: WordIndex = field(init=False)
     _retriever: Retriever = field(init=False)
     _passages: dict[str, list[Passage]] = field(init=False)
+    _ids: dict[str, str] = field(init=False)
+    """Label to id of every question."""
 
     def __post_init__(self) -> None:
         content = self.index.content
-        words = LexicalIndex.from_arrays(content.lexical)
-        self._retriever = Retriever(content.questions, content.passages, self.encoder, words.search, self.index.search)
+        self._words = WordIndex(content.lexical)
+        self._retriever = Retriever(
+            content.questions,
+            content.passages,
+            content.vectors,
+            self.encoder,
+            self._words.search,
+            self.parts,
+        )
+        self._ids = {question.label: question.id for question in content.questions}
         self._passages = {question.id: [] for question in content.questions if not question.parent}
         for passage in content.passages:
             self._passages[passage.question].append(passage)
@@ -105,14 +147,46 @@ class Notes:
     def ask(self, query: Query) -> Answer:
         """Answer a query from the notes; abstention is an answer too."""
         started = time.perf_counter()
-        text = query.text.strip()
-        if not text:
-            answer = Answer(query.text, "还没有写问题。比如问：为什么要除以根号dk？", abstained=True, mode="extractive")
-        elif lookup := find_numbers(text, self.questions):
-            answer = self._answer_lookup(text, lookup)
+        if query.text.strip():
+            found = self.search(query)
+            answer = (
+                self._answer_lookup(query, found, found.lookup) if found.lookup else self._answer_search(query, found)
+            )
         else:
-            answer = self._answer_search(query)
+            answer = Answer(query.text, "还没有写问题。比如问：为什么要除以根号dk？", abstained=True, mode="extractive")
         return replace(answer, elapsed_ms=round((time.perf_counter() - started) * 1000, 1))
+
+    def search(self, query: Query) -> Retrieval:
+        """Rank the questions of the notes for a query."""
+        text = query.text.strip()
+        if not text or not self._passages:
+            return Retrieval((), 0.0)
+        if lookup := find_numbers(text, self.questions):
+            named = {question.id: question for question in lookup.questions}
+            holders = {question.id: question for question in self.questions}
+            named |= {question.parent: holders[question.parent] for question in lookup.questions if question.parent}
+            hits = tuple(Hit(question, 1.0) for question in named.values())
+            return Retrieval(hits, float(bool(hits)), lookup=lookup)
+        whole = self._search_one(replace(query, text=text))
+        pieces = split_questions(text) if self.parts.split else [text]
+        several = [self._search_one(Query(piece)) for piece in pieces] if len(pieces) > 1 else []
+        served = [asked for asked in several if asked.coverage >= COVER_THRESHOLD]
+        if len({asked.hits[0].question.id for asked in served}) < 2:
+            return Retrieval(whole.hits, whole.coverage, (whole,))
+        hits = _merge(served, self.settings.top_k)
+        return Retrieval(hits, max(asked.coverage for asked in served), tuple(several))
+
+    def rank(self, query: Query) -> Ranking:
+        """Describe and score the candidates for a query that asks one thing, perhaps as a follow-up."""
+        resolved = resolve(query) if self.parts.history else Resolved(query.text, leans=False)
+        mend = self._words.mend if self.parts.spelling else str
+        cited = [self._ids[label] for label in resolved.cited if label in self._ids]
+        ranking = self._retriever.rank(mend(resolved.text), cited)
+        return self._retriever.mix(ranking, mend(query.text), cited, ALONE_SHARE) if resolved.leans else ranking
+
+    def _search_one(self, query: Query) -> Asked:
+        ranking = self.rank(query)
+        return Asked(query.text, self._retriever.to_hits(ranking, self.settings.top_k), ranking.coverage)
 
     def _similarity(self, text: str) -> Callable[[Sequence[str]], Sequence[float]]:
         def compare(parts: Sequence[str]) -> Sequence[float]:
@@ -122,7 +196,7 @@ class Notes:
 
         return compare
 
-    def _answer_lookup(self, text: str, lookup: Lookup) -> Answer:
+    def _answer_lookup(self, query: Query, found: Retrieval, lookup: Lookup) -> Answer:
         """Give the questions named by number, whole where they are not long."""
         limit = LOOKUP_CHARS // max(1, len(lookup.questions))
         parts = [f"笔记里没有第 {number} 题。" for number in lookup.missing]
@@ -134,25 +208,34 @@ class Notes:
             else:
                 parts.append(describe_missing_text(question))
             spans += own or [self._heading(question, 1.0)]
-        ranking = tuple((question.label, 1.0) for question in lookup.questions)
-        return Answer(text, "\n\n".join(parts), not lookup.questions, "extractive", tuple(map(cite, spans)), ranking)
+        covered = bool(lookup.questions)
+        text = "\n\n".join(parts)
+        return Answer(
+            query.text, text, not covered, "extractive", tuple(map(cite, spans)), _to_ranking(found), float(covered)
+        )
 
-    def _answer_search(self, query: Query) -> Answer:
-        """Retrieve, then quote the best question, and the next one when it is as good."""
-        text = resolve(query)
-        found = self._retriever.retrieve(text, self.settings.top_k)
-        ranking = tuple((hit.question.label, hit.score) for hit in found.hits)
-        if found.cover < COVER_THRESHOLD or not found.hits:
+    def _answer_search(self, query: Query, found: Retrieval) -> Answer:
+        """Quote the best question for each thing asked, and the next one when it is as good."""
+        ranking = _to_ranking(found)
+        if found.coverage < COVER_THRESHOLD or not found.hits:
             nearest = [hit.question for hit in found.hits[:N_NEAREST]]
-            return Answer(query.text, write_not_covered(nearest), True, "extractive", (), ranking)
+            text = write_not_covered(nearest)
+            return Answer(query.text, text, True, "extractive", (), ranking, found.coverage)
         spans: list[Span] = []
         parts: list[str] = []
-        for hit in self._worth_quoting(found.hits):
-            limit = PART_CHARS if not spans else SECOND_CHARS
-            own = self._spans(hit.question, text, limit, hit.score)
-            parts.append(write_spans(own, self._labels(own)) if own else describe_missing_text(hit.question))
-            spans += own or [self._heading(hit.question, hit.score)]
-        return Answer(query.text, "\n\n".join(parts), False, "extractive", tuple(map(cite, spans)), ranking)
+        for asked in found.asked:
+            if len(found.asked) > 1:
+                parts.append(f"**{asked.text}**")
+            if asked.coverage < COVER_THRESHOLD:
+                parts.append(write_not_covered([hit.question for hit in asked.hits[:N_NEAREST]]))
+                continue
+            for place, hit in enumerate(self._worth_quoting(asked.hits)):
+                limit = SECOND_CHARS if place else PART_CHARS
+                own = self._spans(hit.question, asked.text, limit, hit.score)
+                parts.append(write_spans(own, self._labels(own)) if own else describe_missing_text(hit.question))
+                spans += own or [self._heading(hit.question, hit.score)]
+        citations = tuple(map(cite, spans))
+        return Answer(query.text, "\n\n".join(parts), False, "extractive", citations, ranking, found.coverage)
 
     def _worth_quoting(self, hits: Sequence[Hit]) -> list[Hit]:
         """Keep the first hit and a near second one that does not say the same."""
@@ -189,3 +272,16 @@ class Notes:
         """Fold a question's text for comparison: words only, its sub-questions' numbers left out."""
         text = " ".join(passage.search_text for passage in self._passages[question.parent or question.id])
         return re.sub(r"\d+(?:\.\d+)+|\W+", "", text)
+
+
+def _merge(several: Sequence[Asked], k: int) -> tuple[Hit, ...]:
+    """Merge the rankings of several questions: each hit counts with its best score (CombMAX, Fox & Shaw 1994)."""
+    best: dict[str, Hit] = {}
+    for hit in (hit for asked in several for hit in asked.hits):
+        if hit.question.id not in best or hit.score > best[hit.question.id].score:
+            best[hit.question.id] = hit
+    return tuple(sorted(best.values(), key=lambda hit: -hit.score)[:k])
+
+
+def _to_ranking(found: Retrieval) -> tuple[tuple[str, float], ...]:
+    return tuple((hit.question.label, hit.score) for hit in found.hits)

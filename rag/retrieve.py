@@ -1,93 +1,284 @@
-"""Rank the questions of the notes: BM25 and dense scores, added by question as z-scores."""
+"""Rank the questions of the notes for a query, and estimate whether the notes cover it.
 
+Candidates come from the words and from the vectors. A few signs describe each (cosines, BM25 scores), and a linear
+model weighs them. Raw values keep what z-scores lose: an English query, whose words match little in Chinese notes, trusts
+the vectors; a long one that matches many rare words trusts the words.
+"""
+
+import json
 import math
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
+from functools import cache
+from importlib.resources import files
+from typing import Literal, Protocol
 
 import numpy as np
 import numpy.typing as npt
 
-from rag.types import Encoder, Hit, Passage, Question, Vectors, WordMatch
+from rag.types import Encoder, Hit, LexicalMatch, Passage, Question, Vectors
 
 DENSE_ROWS = 512
-"""Vectors asked of the index; the rest count as the weakest of these."""
-DENSE_WEIGHT = 1.0
+"""Vectors asked of the index."""
+MAX_CANDIDATES = 300
+"""Questions described by signs, at most this many from the words and as many from the vectors."""
 PASSAGES_PER_HIT = 6
-COVER_BIAS, COVER_COSINE, COVER_WORDS, COVER_NAMES, COVER_OTHERS = -4.06, 9.13, 6.25, -4.55, -1.3
-"""Logistic weights of `cover`, fitted on the dev half of eval/data by `python -m eval.cover`."""
-SPREAD = 2.0
-"""z-scores by which a hit falls behind the first until its score is 1/e of the first's."""
+BM25_UNIT = 10.0
+"""BM25 scores are divided by this, which brings them to the size of cosines."""
+MARGIN_PLACE, MAX_MARGIN = 3, 5.0
+"""The first candidate is set against the one at this place, up to this difference."""
+RRF_K = 60
+"""Constant of reciprocal rank fusion (Cormack et al. 2009)."""
+SIGNS = ("cosine", "second_cosine", "title_cosine", "words", "title_words", "concepts", "cited_before")
+COVER_SIGNS = (
+    "bias",
+    "cosine",
+    "title_cosine",
+    "words",
+    "concepts",
+    "margin",
+    "names",
+    "unknown_words",
+    "absent_concepts",
+)
 
 Scores = npt.NDArray[np.float32]
-LexicalSearch = Callable[[str], WordMatch]
-VectorSearch = Callable[[Vectors, int], tuple[Scores, npt.NDArray[np.int64]]]
-"""(query vectors, k) to (cosines, rows), both (n_queries, k), best first."""
+Rows = npt.NDArray[np.int64]
+LexicalSearch = Callable[[str], LexicalMatch]
+
+
+class VectorSearch(Protocol):
+    """The vectors of the notes, by row."""
+
+    def search(self, vectors: Vectors, k: int) -> tuple[Scores, Rows]:
+        """Return cosines and rows of the k nearest, both (n_queries, k), best first."""
+
+    def take(self, rows: Rows) -> Vectors:
+        """Return some rows."""
 
 
 @dataclass(frozen=True, slots=True)
-class Retrieval:
-    """Ranked questions, and how likely the notes cover the query at all."""
+class Parts:
+    """Which parts of retrieval are on; the benchmark switches them off one by one."""
 
-    hits: tuple[Hit, ...]
-    cover: float
-    """Probability between 0 and 1."""
-    query_vector: Vectors
-    """(1, dim)."""
+    words: bool = True
+    vectors: bool = True
+    titles: bool = True
+    """Whether titles count apart from the passages below them."""
+    synonyms: bool = True
+    spelling: bool = True
+    fusion: Literal["learned", "zscore", "rrf"] = "learned"
+    history: bool = True
+    split: bool = True
+
+
+@dataclass(frozen=True, slots=True)
+class Ranking:
+    """The candidates for one text, described and scored."""
+
+    places: Rows
+    """(n,) places of outer questions, in the order of the notes."""
+    signs: Scores
+    """(n, len(SIGNS))."""
+    strengths: Scores
+    """(n,); higher is better, only comparable within the ranking."""
+    cover_signs: Scores
+    """(len(COVER_SIGNS),)."""
+    passage_rows: Rows
+    passage_strengths: Scores
+    """Of every passage of the candidates."""
+
+    @property
+    def coverage(self) -> float:
+        """Probability that the notes cover the text."""
+        return estimate_coverage(self.cover_signs)
+
+
+@cache
+def load_weights() -> dict[str, dict[str, float]]:
+    """Load the weights of `rag/data/ranking.json`, fitted on the dev half of the queries by `python -m eval fit`."""
+    weights: dict[str, dict[str, float]] = json.loads((files("rag") / "data" / "ranking.json").read_text())
+    return weights
+
+
+def estimate_coverage(cover_signs: Scores) -> float:
+    """Estimate the probability that the notes cover a query: logistic regression over its signs."""
+    weights = load_weights()["cover"]
+    strength = float(np.dot(cover_signs, [weights[name] for name in COVER_SIGNS]))
+    return 1 / (1 + math.exp(-strength))
 
 
 class Retriever:
-    """Ranks outer questions; vector rows are the passages in order, then one per question title."""
+    """Ranks outer questions; vector rows are the passages in order, then the titles that are not empty."""
 
     def __init__(
         self,
         questions: Sequence[Question],
         passages: Sequence[Passage],
+        vectors: VectorSearch,
         encoder: Encoder,
         search_words: LexicalSearch,
-        search_vectors: VectorSearch,
+        parts: Parts,
     ) -> None:
         self._outer = [question for question in questions if not question.parent]
-        self._passages = passages
-        self._encoder, self._search_words, self._search_vectors = encoder, search_words, search_vectors
-        at = {question.id: place for place, question in enumerate(self._outer)}
-        parents = [at[question.parent or question.id] for question in questions]
-        self._owners = np.array([at[passage.question] for passage in passages] + parents, dtype=np.int64)
+        self._passages, self._vectors, self._encoder, self._parts = passages, vectors, encoder, parts
+        self._search_words = search_words
+        self._places = at = {question.id: place for place, question in enumerate(self._outer)}
+        self._passage_owners = np.array([at[passage.question] for passage in passages], dtype=np.int64)
+        self._title_owners = np.array([at[question.parent or question.id] for question in questions], dtype=np.int64)
+        self._titled = np.array([place for place, question in enumerate(questions) if question.title], dtype=np.int64)
+        self._owners = np.concatenate([self._passage_owners, self._title_owners[self._titled]])
+        self._order = np.argsort(self._owners, kind="stable")
+        self._borders = np.searchsorted(self._owners[self._order], np.arange(len(self._outer) + 1))
 
-    def retrieve(self, text: str, k: int) -> Retrieval:
-        """Rank the `k` best questions for `text`; ties keep the order of the notes."""
+    def rank(self, text: str, cited: Sequence[str] = ()) -> Ranking:
+        """Describe and score the candidates for `text`.
+
+        :param cited: ids of the questions that the conversation last cited.
+        """
         vector = self._encoder.embed_queries([text])
-        if not self._outer:
-            return Retrieval((), 0.0, vector)
         match = self._search_words(text)
-        words = match.scores
-        rows = self._row_cosines(vector)
-        n_passages = len(self._passages)
-        dense = self._by_question(rows, self._owners)
-        lexical = self._by_question(words, self._owners[:n_passages])
-        fused = DENSE_WEIGHT * standardise(dense) + standardise(lexical)
-        order = np.lexsort((np.arange(len(fused)), -fused))[:k]
-        cover = estimate_cover(*read_signs(float(dense.max()), match))
-        passage_scores = DENSE_WEIGHT * standardise(rows[:n_passages]) + standardise(words)
-        hits = tuple(self._hit(int(place), fused, float(fused[order[0]]), cover, passage_scores) for place in order)
-        return Retrieval(hits, cover, vector)
+        _, near = self._vectors.search(vector, DENSE_ROWS)
+        places = self._choose_candidates(near[0], match, cited)
+        rows = self._rows_of(places)
+        cosines = self._vectors.take(rows) @ vector[0]
+        signs = self._describe(places, rows, cosines, match, cited)
+        strengths = self._score(signs)
+        of_passages = rows < len(self._passages)
+        own_rows = rows[of_passages]
+        weights = load_weights()["rank"]
+        passage_strengths = (
+            cosines[of_passages] * weights["cosine"] + match.passages.scores[own_rows] / BM25_UNIT * weights["words"]
+        )
+        cover = self._read_cover_signs(signs, strengths, match)
+        return Ranking(places, signs, strengths, cover, own_rows, passage_strengths)
 
-    def _row_cosines(self, vector: Vectors) -> Scores:
-        cosines, rows = self._search_vectors(vector, min(DENSE_ROWS, len(self._owners)))
-        every = np.full(len(self._owners), cosines[0].min(), dtype=np.float32)
-        every[rows[0]] = cosines[0]
-        return every
+    def mix(self, one: Ranking, text: str, cited: Sequence[str], share: float) -> Ranking:
+        """Mix the signs of another text into a ranking: `share` of the other, the rest of the one."""
+        vector = self._encoder.embed_queries([text])
+        rows = self._rows_of(one.places)
+        match = self._search_words(text)
+        signs = self._describe(one.places, rows, self._vectors.take(rows) @ vector[0], match, cited)
+        other = self._read_cover_signs(signs, self._score(signs), match)
+        signs = (1 - share) * one.signs + share * signs
+        cover = (1 - share) * one.cover_signs + share * other
+        return replace(one, signs=signs, strengths=self._score(signs), cover_signs=cover)
 
-    def _by_question(self, scores: Scores, owners: npt.NDArray[np.int64]) -> Scores:
-        best = np.full(len(self._outer), scores.min() if len(scores) else 0.0, dtype=np.float32)
-        np.maximum.at(best, owners, scores)
-        return best
+    def _rows_of(self, places: Rows) -> Rows:
+        """Return the vector rows of some questions."""
+        return np.concatenate([self._order[self._borders[place] : self._borders[place + 1]] for place in places])
 
-    def _hit(self, place: int, fused: Scores, first: float, cover: float, passage_scores: Scores) -> Hit:
-        own = np.flatnonzero(self._owners[: len(self._passages)] == place)
-        best = own[np.argsort(-passage_scores[own], kind="stable")][:PASSAGES_PER_HIT]
-        ranked = tuple((self._passages[int(row)], float(passage_scores[row])) for row in best)
-        score = cover * math.exp((float(fused[place]) - first) / SPREAD)
-        return Hit(self._outer[place], round(score, 4), ranked)
+    def _choose_candidates(self, near: Rows, match: LexicalMatch, cited: Sequence[str]) -> Rows:
+        n_outer = len(self._outer)
+        if n_outer <= MAX_CANDIDATES:
+            return np.arange(n_outer)
+        by_words = [
+            owners[match_of.best(MAX_CANDIDATES)]
+            for owners, match_of in (
+                (self._passage_owners, match.passages),
+                (self._title_owners, match.titles),
+                (self._passage_owners, match.concepts),
+            )
+        ]
+        before = np.array([self._places[name] for name in cited if name in self._places], dtype=np.int64)
+        return np.unique(np.concatenate([self._owners[near[near >= 0]], *by_words, before]))
+
+    def _describe(self, places: Rows, rows: Rows, cosines: Scores, match: LexicalMatch, cited: Sequence[str]) -> Scores:
+        """Return the signs of every candidate, (n, len(SIGNS))."""
+        n, at = len(places), np.searchsorted(places, self._owners[rows])
+        is_passage = rows < len(self._passages)
+        own, own_at = rows[is_passage], at[is_passage]
+        titles, titles_at = self._titled[rows[~is_passage] - len(self._passages)], at[~is_passage]
+        best = _best_of(own_at, cosines[is_passage], n, -1.0)
+        second = _second_of(own_at, cosines[is_passage], best)
+        title = _best_of(titles_at, cosines[~is_passage], n, -2.0)
+        title = np.where(title < -1.0, best, title)  # a question without a title of its own
+        words = _best_of(own_at, match.passages.scores[own] / BM25_UNIT, n, 0.0)
+        title_words = _best_of(titles_at, match.titles.scores[titles] / BM25_UNIT, n, 0.0)
+        concepts = _best_of(own_at, match.concepts.scores[own] / BM25_UNIT, n, 0.0)
+        before = np.isin(places, [self._places[name] for name in cited if name in self._places]).astype(np.float32)
+        signs = np.stack([best, second, title, words, title_words, concepts, before], axis=1).astype(np.float32)
+        return signs * self._mask()
+
+    def _mask(self) -> Scores:
+        """Return 0 for the signs that are switched off."""
+        parts = self._parts
+        on = {
+            "cosine": parts.vectors,
+            "second_cosine": parts.vectors,
+            "title_cosine": parts.vectors and parts.titles,
+            "words": parts.words,
+            "title_words": parts.words and parts.titles,
+            "concepts": parts.words and parts.synonyms,
+            "cited_before": parts.history,
+        }
+        return np.array([on[name] for name in SIGNS], dtype=np.float32)
+
+    def _score(self, signs: Scores) -> Scores:
+        """Fuse the signs of each candidate into one strength."""
+        cosine, words = signs[:, SIGNS.index("cosine")], signs[:, SIGNS.index("words")]
+        if not self._parts.words:
+            return cosine
+        if not self._parts.vectors:
+            return words
+        if self._parts.fusion == "zscore":
+            return standardise(cosine) + standardise(words)
+        if self._parts.fusion == "rrf":
+            ranks = [np.argsort(np.argsort(-scores, kind="stable"), kind="stable") for scores in (cosine, words)]
+            return np.asarray(sum(1 / (RRF_K + 1 + rank) for rank in ranks), dtype=np.float32)
+        weights = load_weights()["rank"]
+        return signs @ np.array([weights[name] for name in SIGNS], dtype=np.float32)
+
+    def _read_cover_signs(self, signs: Scores, strengths: Scores, match: LexicalMatch) -> Scores:
+        """Describe how good the best match is, in values that do not grow with the notes."""
+        best = dict(zip(SIGNS, signs.max(axis=0).tolist(), strict=True))
+        ordered = np.sort(strengths)[::-1]
+        # The second may say the same as the first; what the notes do not cover is far from none in particular.
+        margin = float(ordered[0] - ordered[min(MARGIN_PLACE, len(ordered) - 1)])
+        values = {
+            "bias": 1.0,
+            "cosine": best["cosine"],
+            "title_cosine": best["title_cosine"],
+            "words": best["words"] * BM25_UNIT / max(match.passages.ceiling, 1e-6),
+            "concepts": best["concepts"] * BM25_UNIT / max(match.concepts.ceiling, 1e-6),
+            "margin": min(margin, MAX_MARGIN),
+            "names": float(match.n_unknown_names > 0),
+            "unknown_words": float(match.n_unknown_words > 0),
+            "absent_concepts": float(match.n_absent_concepts > 0),
+        }
+        return np.array([values[name] for name in COVER_SIGNS], dtype=np.float32)
+
+    def to_hits(self, ranking: Ranking, k: int) -> tuple[Hit, ...]:
+        """Return the `k` best candidates, best first; ties keep the order of the notes."""
+        strengths = ranking.strengths
+        best = np.lexsort((np.arange(len(strengths)), -strengths))[:k]
+        hits = []
+        for at in best:
+            place = int(ranking.places[at])
+            own = np.flatnonzero(self._passage_owners[ranking.passage_rows] == place)
+            ranked = own[np.argsort(-ranking.passage_strengths[own], kind="stable")][:PASSAGES_PER_HIT]
+            passages = tuple(
+                (self._passages[int(ranking.passage_rows[row])], float(ranking.passage_strengths[row]))
+                for row in ranked
+            )
+            score = ranking.coverage * math.exp(float(strengths[at] - strengths[best[0]]))
+            hits.append(Hit(self._outer[place], round(score, 4), passages))
+        return tuple(hits)
+
+
+def _best_of(owners: Rows, scores: Scores, n_owners: int, floor: float) -> Scores:
+    best = np.full(n_owners, floor, dtype=np.float32)
+    np.maximum.at(best, owners, scores)
+    return best
+
+
+def _second_of(owners: Rows, scores: Scores, best: Scores) -> Scores:
+    """Return the second highest score of each owner, or its only one."""
+    order = np.lexsort((-scores, owners))
+    ranks = np.arange(len(order)) - np.searchsorted(owners[order], owners[order])
+    second = best.copy()
+    second[owners[order][ranks == 1]] = scores[order][ranks == 1]
+    return second
 
 
 def standardise(scores: Scores) -> Scores:
@@ -97,20 +288,3 @@ def standardise(scores: Scores) -> Scores:
         return np.zeros_like(scores)
     z_scores: Scores = (scores - scores.mean()) / spread
     return z_scores
-
-
-def read_signs(best_cosine: float, match: WordMatch) -> tuple[float, float, float, float]:
-    """Return the signs of whether the notes cover a query.
-
-    They are the best cosine, the best BM25 score as a share of the highest possible, and whether the query has names
-    or other words in Latin script that the notes never mention.
-    """
-    share = float(match.scores.max()) / match.ceiling if match.ceiling > 0 else 0.0
-    return best_cosine, share, float(match.n_unknown_names > 0), float(match.n_unknown_words > 0)
-
-
-def estimate_cover(best_cosine: float, share: float, unknown_names: float, unknown_words: float) -> float:
-    """Estimate how likely the notes cover a query, by logistic regression over its signs."""
-    strength = COVER_BIAS + COVER_COSINE * best_cosine + COVER_WORDS * share
-    strength += COVER_NAMES * unknown_names + COVER_OTHERS * unknown_words
-    return 1 / (1 + math.exp(-strength))

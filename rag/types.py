@@ -122,16 +122,37 @@ class Hit:
 
 @dataclass(frozen=True, slots=True)
 class WordMatch:
-    """How the words of a query match the passages."""
+    """How the words of a query match a list of texts."""
 
     scores: npt.NDArray[np.float32]
-    """(n_passages,), BM25."""
+    """(n_texts,), BM25."""
     ceiling: float
-    """Highest score that a passage could have had."""
+    """Highest score that a text could have had; 0 when the query has no words."""
+    touched: npt.NDArray[np.int64]
+    """The texts that have a word of the query, perhaps repeated: with many texts, few of all."""
+
+    def best(self, k: int) -> npt.NDArray[np.int64]:
+        """Return some k texts with the highest scores, in no order, perhaps repeated."""
+        if len(self.touched) <= k:
+            return self.touched
+        return self.touched[np.argpartition(-self.scores[self.touched], k)[:k]]
+
+
+@dataclass(frozen=True, slots=True)
+class LexicalMatch:
+    """How the words of a query match the notes."""
+
+    passages: WordMatch
+    titles: WordMatch
+    """One score for each question, sub-questions included."""
+    concepts: WordMatch
+    """Of the passages, by what the thesaurus knows."""
     n_unknown_names: int
-    """Latin names (with capitals or digits: `LoRA`, `T5`) of a Chinese query that no passage has."""
+    """Latin names (with capitals or digits: `LoRA`, `T5`) of the query that no passage has."""
     n_unknown_words: int
-    """Other Latin words of a Chinese query that no passage has."""
+    """Other Latin words that no passage has; only counted beside Chinese, since English never matches Chinese notes."""
+    n_absent_concepts: int
+    """Terms of the field in the query that no passage names in any form."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -177,6 +198,8 @@ class Answer:
     citations: tuple[Citation, ...] = ()
     ranking: tuple[tuple[str, float], ...] = field(default=())
     """(label, score), best first."""
+    coverage: float = 0.0
+    """Probability that the notes cover the query."""
     elapsed_ms: float = 0.0
 
 

@@ -44,7 +44,7 @@ def test_a_question_is_answered_with_its_citation_file_and_lines(index: Path) ->
 
 def test_json_holds_the_fields_of_the_contract_and_quotes_are_exact(index: Path) -> None:
     record = json.loads(ask(index, "--json", "BERT 和 GPT 有什么不同", "--top-k", "5").stdout)
-    assert list(record) == ["query", "answer", "abstained", "mode", "citations", "ranking", "elapsed_ms"]
+    assert list(record) == ["query", "answer", "abstained", "mode", "citations", "ranking", "coverage", "elapsed_ms"]
     assert (record["abstained"], record["mode"], len(record["ranking"])) == (False, "extractive", 5)
     assert record["ranking"][0]["label"] == "Q22"
     lines = (CORPUS / "transformer-bert.md").read_text(encoding="utf-8").split("\n")

@@ -8,12 +8,11 @@ from pathlib import Path
 
 import pytest
 
-from eval.cover import fit, measure_auroc
-from eval.measure import bootstrap_interval, compare_paired, measure_queries
-from eval.queries import load_beir, load_queries
+from eval.measure import FIRST, bootstrap_interval, compare_paired, measure_queries, measure_rankings
+from eval.queries import load_beir, load_queries, select_split
 from rag.errors import UsageError
-from rag.lexical import ENGLISH_STOP_WORDS, STOP_WORDS, normalise
 from rag.pipeline import Notes
+from rag.tokenize import ENGLISH_STOP_WORDS, STOP_WORDS, normalise
 
 COMMON = {"它", "会", "用", "不", "有", "个", "这", "那", "要", "一"}
 """Characters whose pairs carry no content."""
@@ -24,14 +23,22 @@ def test_queries_are_judged_to_questions_that_exist(notes: Notes) -> None:
     queries = load_queries()
     assert not {label for query in queries for label in query.grades} - labels
     assert len({query.id for query in queries}) == len(queries)
-    assert not {query.category for query in queries if not query.grades} - {"absent", "offtopic"}
+    assert not {query.category for query in queries if not query.grades} - {
+        "absent",
+        "offtopic",
+        "adversarial",
+        "number",
+    }
+    assert all(query.covered == bool(query.grades) for query in queries)
 
 
 def test_every_kind_of_query_is_there() -> None:
     counts = Counter(query.category for query in load_queries())
+    assert len(counts) >= 14
     assert counts["far"] >= 25
     assert counts["english"] >= 25
-    assert min(counts.values()) >= 5
+    assert min(counts.values()) >= 15
+    assert any(not query.query.text for query in load_queries())
 
 
 def content_bigrams(text: str) -> set[str]:
@@ -91,15 +98,30 @@ def test_different_queries_cannot_be_compared() -> None:
         compare_paired({"a": 1.0}, {"b": 1.0})
 
 
-def test_the_fit_separates_what_can_be_separated() -> None:
-    import numpy as np
+def test_only_the_order_of_a_ranking_counts() -> None:
+    values = measure_rankings({"q": {"a": 2, "b": 1}, "p": {"a": 2}}, {"q": ["b", "a"]})
+    assert values["q"] == {"nDCG@10": pytest.approx((1 + 2 / math.log2(3)) / (2 + 1 / math.log2(3))), "R@1": 0.5,
+                           "R@5": 1.0, "RR": 1.0}  # fmt: skip
+    assert set(values["p"].values()) == {0.0}
 
-    signs = np.array([[0.9, 0.0], [0.8, 0.0], [0.2, 1.0], [0.1, 1.0]])
-    covered = np.array([1.0, 1.0, 0.0, 0.0])
-    weights = fit(signs, covered)
-    scores = weights[0] + signs @ weights[1:]
-    assert measure_auroc(scores, covered) == 1.0
-    assert (scores > 0).tolist() == [True, True, False, False]
+
+def test_a_first_question_that_only_touches_the_query_is_not_right() -> None:
+    qrels = {"q": {"a": 2, "b": 1}}
+    first = [measure_rankings(qrels, {"q": ranking}, [FIRST])["q"] for ranking in (["a", "b"], ["b", "a"])]
+    assert first == [{str(FIRST): 1.0}, {str(FIRST): 0.0}]
+
+
+def test_the_bootstrap_of_many_values_draws_in_parts() -> None:
+    low, high = bootstrap_interval([0.0, 1.0] * 1500)
+    assert 0.48 < low < 0.485
+    assert 0.515 < high < 0.52
+
+
+def test_a_split_is_one_half() -> None:
+    queries = load_queries()
+    dev, test = select_split(queries, "dev"), select_split(queries, "test")
+    assert {query.split for query in dev} == {"dev"}
+    assert len(dev) + len(test) == len(select_split(queries, "all")) == len(queries)
 
 
 def test_a_beir_folder_is_read_and_a_broken_line_named(tmp_path: Path) -> None:
@@ -113,6 +135,27 @@ def test_a_beir_folder_is_read_and_a_broken_line_named(tmp_path: Path) -> None:
     assert (data.texts, data.queries, data.qrels) == ({"d": "题\n文\u2028文"}, {"q": "问"}, {"q": {"d": 1}})
     (tmp_path / "corpus.jsonl").write_text("{\n")
     with pytest.raises(UsageError, match=r"corpus\.jsonl:1: 不是 JSON"):
+        load_beir(tmp_path)
+
+
+@pytest.mark.parametrize(
+    ("name", "text", "message"),
+    [
+        ("corpus.jsonl", '{"title": "题"}\n', r"corpus\.jsonl:1: 缺少字段 '_id'"),
+        ("corpus.jsonl", "[]\n", r"corpus\.jsonl:1: 要一个 JSON 对象"),
+        ("queries.jsonl", '{"_id": "other", "text": "x"}\n', r"queries\.jsonl: 没有 qrels 里的 query 'q'"),
+        ("qrels/test.tsv", "a\tb\tscore\nq\td\n", r"test\.tsv:2: 要有三列"),
+        ("qrels/test.tsv", "a\tb\tscore\nq\td\tx\n", r"test\.tsv:2: score 要是整数，找到 'x'"),
+    ],
+)
+def test_a_fault_in_a_beir_folder_is_named(tmp_path: Path, name: str, text: str, message: str) -> None:
+    (tmp_path / "qrels").mkdir()
+    (tmp_path / "corpus.jsonl").write_text('{"_id": "d", "text": "文"}\n', encoding="utf-8")
+    (tmp_path / "queries.jsonl").write_text('{"_id": "q", "text": "问"}\n', encoding="utf-8")
+    (tmp_path / "qrels" / "test.tsv").write_text("query-id\tcorpus-id\tscore\nq\td\t1\n")
+    assert load_beir(tmp_path).qrels == {"q": {"d": 1}}
+    (tmp_path / name).write_text(text, encoding="utf-8")
+    with pytest.raises(UsageError, match=message):
         load_beir(tmp_path)
 
 

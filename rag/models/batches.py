@@ -2,11 +2,15 @@
 
 import random
 import re
-from collections.abc import Iterator
+from collections import defaultdict
+from collections.abc import Iterable, Iterator
 
 import numpy as np
 
 from rag.models.data import AlignedPair, SectionPair
+
+Homophones = dict[str, list[str]]
+"""Character to the others of the same sound, tones aside."""
 
 BUCKET_BATCHES = 24
 """Batches sorted together by length, so that little of a batch is padding."""
@@ -14,7 +18,9 @@ CLOZE_SHARE = 0.3
 """Share of queries that are a sentence of the body itself (inverse cloze, Lee et al. 2019, arXiv 1906.00300)."""
 CLOZE_KEEP = 0.2
 """Share of those whose sentence also stays in the body."""
-MAX_BODY_CHARS = 220
+MISSPELT_SHARE = 0.15
+"""Share of queries in which one character is replaced by another of the same sound, or one letter is lost."""
+MAX_BODY_CHARS = 300
 SENTENCE = re.compile(r"[^。！？!?；;\n]{8,}[。！？!?；;]?")
 
 
@@ -48,8 +54,29 @@ def near_neighbours(sections: list[SectionPair], n_neighbours: int) -> np.ndarra
     return np.asarray(found)
 
 
+def find_homophones(characters: Iterable[str]) -> Homophones:
+    """Group the characters by their pinyin without tone."""
+    from pypinyin import Style, pinyin
+
+    by_sound: dict[str, list[str]] = defaultdict(list)
+    sounds = {char: pinyin(char, style=Style.NORMAL)[0][0] for char in characters}
+    for char, sound in sounds.items():
+        by_sound[sound].append(char)
+    return {char: [other for other in by_sound[sound] if other != char] for char, sound in sounds.items()}
+
+
+def misspell(query: str, homophones: Homophones, rng: random.Random) -> str:
+    """Make one slip of the input method or the keyboard, at a random place where one is possible."""
+    at = rng.randrange(len(query))
+    others = homophones.get(query[at], [])
+    if others:
+        return query[:at] + rng.choice(others) + query[at + 1 :]
+    word = re.match(r"[a-z]{5,}", query[at:])
+    return query[: at + 2] + query[at + 3 :] if word else query
+
+
 def section_batches(
-    sections: list[SectionPair], neighbours: np.ndarray, size: int, rng: random.Random
+    sections: list[SectionPair], neighbours: np.ndarray, homophones: Homophones, size: int, rng: random.Random
 ) -> Iterator[list[tuple[str, str]]]:
     """Yield (query, body) batches for ever; each seed brings a hard neighbour, so negatives in the batch are hard."""
     while True:
@@ -61,7 +88,11 @@ def section_batches(
                 members[seed] = None
                 rivals = [int(at) for at in neighbours[seed] if at != seed]
                 members[rng.choice(rivals)] = None
-            yield [draw_example(sections[at], rng) for at in list(members)[:size]]
+            examples = [draw_example(sections[at], rng) for at in list(members)[:size]]
+            yield [
+                (misspell(query, homophones, rng) if rng.random() < MISSPELT_SHARE else query, body)
+                for query, body in examples
+            ]
 
 
 def draw_example(section: SectionPair, rng: random.Random) -> tuple[str, str]:

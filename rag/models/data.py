@@ -19,6 +19,9 @@ CAP_PER_SOURCE = 14_000
 N_HELD_OUT = 1_000
 """Aligned machine-learning sentences kept out of training, for cross-lingual recall."""
 
+MIN_TERM_SOURCES = 3
+"""Mined terms from fewer sources are wrong or cut too often to distil from."""
+
 
 @dataclass(frozen=True, slots=True)
 class AlignedPair:
@@ -48,6 +51,8 @@ class Corpus:
     sections: list[SectionPair]
     lexicon: list[tuple[str, str, int]]
     """Chinese term, English term, count."""
+    terms: list[AlignedPair]
+    """The surer part of the lexicon, to distil from."""
 
 
 def _read_rows(path: Path) -> Iterator[dict[str, str]]:
@@ -95,12 +100,15 @@ def read_corpus(folder: Path, seed: int) -> Corpus:
     sections = [
         SectionPair(row["q"], row["ctx"], row["d"], row["src"]) for row in _read_rows(folder / "pairs_zh.jsonl.gz")
     ]
-    lexicon = []
+    lexicon, terms = [], []
     for line in (folder / "lexicon.tsv").read_text(encoding="utf-8").splitlines():
-        zh, en, count, *_ = line.split("\t")
-        if count.isdigit():
-            lexicon.append((zh, en, int(count)))
-    return Corpus(aligned, held_out, sections, lexicon)
+        zh, en, count, n_sources, origin = line.split("\t")
+        if not count.isdigit():
+            continue  # the header
+        lexicon.append((zh, en, int(count)))
+        if origin != "mined" or int(n_sources) >= MIN_TERM_SOURCES:
+            terms.append(AlignedPair(zh, en))
+    return Corpus(aligned, held_out, sections, lexicon, terms)
 
 
 def read_held_out(path: Path) -> list[AlignedPair]:

@@ -21,8 +21,9 @@ from torch.nn import functional as F
 from tqdm import tqdm
 
 from rag.errors import RagError
-from rag.models.batches import aligned_batches, near_neighbours, section_batches
+from rag.models.batches import aligned_batches, find_homophones, near_neighbours, section_batches
 from rag.models.data import AlignedPair, Corpus, read_corpus
+from rag.models.restore import restore
 from rag.models.student import (
     Student,
     Teacher,
@@ -44,7 +45,7 @@ SECTION_START = 0.1
 WARM_UP = 0.03
 MAX_ALIGNED_TOKENS = 64
 MAX_QUERY_TOKENS = 48
-MAX_BODY_TOKENS = 96
+MAX_BODY_TOKENS = 144
 
 
 @dataclass(frozen=True, slots=True)
@@ -75,8 +76,8 @@ class Run:
     step: int = 0
 
 
-def prepare(data: Path, settings: Settings) -> Run:
-    """Read the data, build the vocabulary and start the student from the teacher."""
+def prepare(data: Path, settings: Settings, start_from: Path | None = None) -> Run:
+    """Read the data, build the vocabulary and start the student from the teacher, or from an exported encoder."""
     torch.manual_seed(settings.seed)
     corpus = read_corpus(data, settings.seed)
     teacher = load_teacher(find_teacher())
@@ -84,6 +85,8 @@ def prepare(data: Path, settings: Settings) -> Run:
     table = teacher.model.embeddings.word_embeddings.weight.detach().numpy()
     rows = torch.from_numpy(initial_rows(vocabulary, corpus, teacher.tokenizer, table))
     student = start_from_teacher(teacher, vocabulary.pieces, rows, settings.layers)
+    if start_from:
+        restore(student, vocabulary.to_json(), start_from)
     groups = [
         {"params": [student.chinese], "lr": settings.chinese_lr, "weight_decay": 0.0},
         {"params": [*student.bert.parameters(), student.pieces], "lr": settings.body_lr, "weight_decay": 0.01},
@@ -135,9 +138,10 @@ def train(run: Run, folder: Path, checkpoint_every: int) -> None:
     settings = run.settings
     rng = random.Random(settings.seed + run.step)
     torch.manual_seed(settings.seed + run.step)
-    aligned = aligned_batches(run.corpus.aligned, settings.batch, rng)
+    aligned = aligned_batches(run.corpus.aligned + run.corpus.terms, settings.batch, rng)
     neighbours = near_neighbours(run.corpus.sections, 4)
-    sections = section_batches(run.corpus.sections, neighbours, settings.section_batch, rng)
+    homophones = find_homophones(token for token in run.vocabulary.chinese if len(token) == 1)
+    sections = section_batches(run.corpus.sections, neighbours, homophones, settings.section_batch, rng)
     base = [settings.chinese_lr, settings.body_lr]
     run.student.train()
     started = time.monotonic()
@@ -210,6 +214,7 @@ def parse_arguments(arguments: list[str] | None = None) -> argparse.Namespace:
     parser = argparse.ArgumentParser(prog="python -m rag.models.train", description=__doc__.splitlines()[0])
     parser.add_argument("--data", type=Path, required=True, help="folder with parallel, pairs and lexicon files")
     parser.add_argument("--out", type=Path, default=Path("build/encoder"), help="where checkpoints go")
+    parser.add_argument("--start-from", type=Path, metavar="DIR", help="an exported encoder to go on from")
     for name, value in asdict(Settings()).items():
         parser.add_argument(f"--{name.replace('_', '-')}", type=type(value), default=value)
     parser.add_argument("--checkpoint-every", type=int, default=250, metavar="STEPS")
@@ -225,7 +230,7 @@ def main(arguments: list[str] | None = None) -> int:
     settings = Settings(**{name: getattr(options, name) for name in asdict(Settings())})
     options.out.mkdir(parents=True, exist_ok=True)
     try:
-        run = prepare(options.data, settings)
+        run = prepare(options.data, settings, options.start_from)
     except RagError as error:
         print(error, file=sys.stderr)  # noqa: T201
         return 2

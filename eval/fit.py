@@ -1,0 +1,93 @@
+"""Fit the weights of `rag/data/ranking.json` on the dev half of the queries: `python -m eval fit`.
+
+Ranking: softmax regression over the candidates of each query, the judged questions as targets (the listwise loss of Cao
+et al. 2007), weights kept at zero or above. Coverage: logistic regression over all queries alike, which keeps it a probability.
+"""
+
+import json
+from collections.abc import Callable, Sequence
+from pathlib import Path
+
+import numpy as np
+import numpy.typing as npt
+
+from eval.queries import EvalQuery
+from rag.pipeline import Notes
+from rag.retrieve import COVER_SIGNS, SIGNS, Ranking
+
+WEIGHTS = Path(__file__).parent.parent / "rag" / "data" / "ranking.json"
+LEFT_OUT = ("number", "several")
+"""Categories that are ranked by other means."""
+RANK_RIDGE, COVER_RIDGE = 1.0, 0.02
+RATE, N_STEPS = 0.02, 3_000
+Table = npt.NDArray[np.float64]
+
+
+def collect(notes: Notes, queries: Sequence[EvalQuery]) -> list[tuple[EvalQuery, Ranking]]:
+    """Describe the candidates of every query that is ranked by signs."""
+    asked = [query for query in queries if query.category not in LEFT_OUT and query.query.text.strip()]
+    return [(query, notes.rank(query.query)) for query in asked]
+
+
+def fit_ranking(described: Sequence[tuple[EvalQuery, Ranking]], labels: Sequence[str]) -> dict[str, float]:
+    """Fit one weight for each sign; all questions of the notes must be candidates."""
+    judged = [(query, ranking) for query, ranking in described if query.grades]
+    signs = np.stack([ranking.signs for _, ranking in judged]).astype(np.float64)
+    grades = np.array([[query.grades.get(label, 0) for label in labels] for query, _ in judged], dtype=np.float64)
+    targets = grades / grades.sum(axis=1, keepdims=True)
+    spread = signs.reshape(-1, len(SIGNS)).std(axis=0) + 1e-9
+    table = signs / spread
+
+    def slope(weights: Table) -> Table:
+        strengths = table @ weights
+        odds = np.exp(strengths - strengths.max(axis=1, keepdims=True))
+        error = odds / odds.sum(axis=1, keepdims=True) - targets
+        found: Table = np.einsum("qc,qcs->s", error, table) / len(judged) + RANK_RIDGE * weights / len(weights)
+        return found
+
+    weights = _descend(slope, np.ones(len(SIGNS)), at_least=0.0)
+    return _write(SIGNS, weights / spread)
+
+
+def fit_coverage(described: Sequence[tuple[EvalQuery, Ranking]]) -> dict[str, float]:
+    """Fit the probability that the notes cover a query."""
+    covered = np.array([float(bool(query.grades)) for query, _ in described])
+    signs = np.stack([ranking.cover_signs for _, ranking in described]).astype(np.float64)
+    spread = signs.std(axis=0)
+    mean = np.where(spread > 0, signs.mean(axis=0), 0.0)
+    spread[spread == 0] = 1.0
+    table = (signs - mean) / spread
+    ridge = np.where(np.arange(len(COVER_SIGNS)) == COVER_SIGNS.index("bias"), 0.0, COVER_RIDGE)
+
+    def slope(weights: Table) -> Table:
+        found: Table = table.T @ (1 / (1 + np.exp(-table @ weights)) - covered) / len(covered) + ridge * weights
+        return found
+
+    weights = _descend(slope, np.zeros(len(COVER_SIGNS))) / spread
+    weights[COVER_SIGNS.index("bias")] -= float((weights * mean).sum())
+    return _write(COVER_SIGNS, weights)
+
+
+def _descend(slope: Callable[[Table], Table], start: Table, at_least: float = -np.inf) -> Table:
+    """Minimise by Adam (Kingma & Ba 2015) with a floor under the weights."""
+    weights, first, second = start.copy(), np.zeros_like(start), np.zeros_like(start)
+    for step in range(1, N_STEPS + 1):
+        gradient = slope(weights)
+        first = 0.9 * first + 0.1 * gradient
+        second = 0.999 * second + 0.001 * gradient**2
+        move = first / (1 - 0.9**step) / (np.sqrt(second / (1 - 0.999**step)) + 1e-9)
+        weights = np.maximum(weights - RATE * move, at_least)
+    return weights
+
+
+def _write(names: Sequence[str], weights: Table) -> dict[str, float]:
+    return {name: round(float(weight), 3) for name, weight in zip(names, weights, strict=True)}
+
+
+def fit(notes: Notes, queries: Sequence[EvalQuery], out: Path = WEIGHTS) -> dict[str, dict[str, float]]:
+    """Fit both on the dev half and write the file."""
+    labels = [question.label for question in notes.questions if not question.parent]
+    described = collect(notes, [query for query in queries if query.split == "dev"])
+    weights = {"rank": fit_ranking(described, labels), "cover": fit_coverage(described)}
+    out.write_text(json.dumps(weights, indent=1) + "\n", encoding="utf-8")
+    return weights

@@ -1,0 +1,103 @@
+"""Mend slips of the keyboard: characters of the same sound (`位置编马`), Latin words a letter off (`LayerNrom`).
+
+Only what neither the notes nor the thesaurus know is touched, and only where the mended form is known to them.
+"""
+
+import re
+from collections import defaultdict
+from collections.abc import Callable, Sequence
+from functools import cache
+from importlib.resources import files
+
+from rag.synonyms import Thesaurus
+from rag.tokenize import STOP_WORDS, normalise
+
+LATIN = re.compile(r"[A-Za-z]{4,}")
+RUN = re.compile(r"[\u4e00-\u9fff]{2,}")
+SHORT_WORD, LONG_WORD = 5, 8
+"""Up to the first length only swapped or doubled letters count as a slip; from the second on two slips may be made."""
+SIMILAR_SOUNDS = (("zh", "z"), ("ch", "c"), ("sh", "s"), ("ing", "in"), ("eng", "en"), ("ang", "an"))
+"""Sounds that many speakers do not tell apart, and input methods offer alike."""
+
+
+@cache
+def load_homophones() -> dict[str, str]:
+    """Load the characters of the same sound for every common character, tones and similar sounds folded."""
+    by_sound: dict[str, str] = defaultdict(str)
+    for line in (files("rag") / "data" / "pinyin.tsv").read_text(encoding="utf-8").splitlines():
+        if not line.startswith("#"):
+            sound, _, characters = line.partition("\t")
+            for full, folded in SIMILAR_SOUNDS:
+                sound = sound.replace(full, folded)
+            by_sound[sound] += characters
+    alike: dict[str, str] = defaultdict(str)
+    for characters in by_sound.values():
+        for character in characters:
+            alike[character] += characters
+    return alike
+
+
+class Speller:
+    """Mends the words of a query that neither the notes nor the thesaurus know."""
+
+    def __init__(
+        self, has: Callable[[str], bool], latin_words: Callable[[], Sequence[str]], thesaurus: Thesaurus
+    ) -> None:
+        self._has, self._latin_words, self._thesaurus = has, latin_words, thesaurus
+
+    def mend(self, text: str) -> str:
+        """Return the text with its likely slips mended; what is known stays as it is."""
+        mended = LATIN.sub(lambda match: self._mend_word(match[0]), text)
+        plain = normalise(mended)
+        if len(plain) != len(mended):
+            return mended
+        masked = STOP_WORDS.sub(lambda match: " " * len(match[0]), plain)
+        for run in RUN.finditer(masked):
+            mended = mended[: run.start()] + self._mend_run(run[0], mended[slice(*run.span())]) + mended[run.end() :]
+        return mended
+
+    def _mend_word(self, word: str) -> str:
+        lower = word.lower()
+        if self._has(lower) or self._thesaurus.knows(lower):
+            return word
+        from rapidfuzz import process
+        from rapidfuzz.distance import OSA
+
+        limit = 2 if len(lower) >= LONG_WORD else 1
+        choices = [*self._latin_words(), *self._thesaurus.latin_words]
+        found = process.extract(lower, choices, scorer=OSA.distance, score_cutoff=limit, limit=8)
+        near = [choice for choice, _, _ in found if len(lower) > SHORT_WORD or _is_swap_or_double(lower, choice)]
+        return near[0] if near else word
+
+    def _mend_run(self, run: str, printed: str) -> str:
+        """Try the homophones of each character that stands in an unknown pair."""
+        for at in range(len(run)):
+            pairs = [run[place : place + 2] for place in (at - 1, at) if 0 <= place < len(run) - 1]
+            if all(map(self._known, pairs)):
+                continue
+            for other in load_homophones().get(run[at], ""):
+                changed = [run[:at] + other + run[at + 1 :]]
+                new_pairs = [changed[0][place : place + 2] for place in (at - 1, at) if 0 <= place < len(run) - 1]
+                gained = [
+                    new for old, new in zip(pairs, new_pairs, strict=True) if self._known(new) and not self._known(old)
+                ]
+                lost = [
+                    old for old, new in zip(pairs, new_pairs, strict=True) if self._known(old) and not self._known(new)
+                ]
+                if gained and not lost and (all(map(self._known, new_pairs)) or any(map(self._is_term_pair, gained))):
+                    run, printed = changed[0], printed[:at] + other + printed[at + 1 :]
+                    break
+        return printed
+
+    def _known(self, pair: str) -> bool:
+        return self._has(pair) or pair in self._thesaurus.pairs
+
+    def _is_term_pair(self, pair: str) -> bool:
+        return pair in self._thesaurus.pairs
+
+
+def _is_swap_or_double(word: str, choice: str) -> bool:
+    """Tell whether two short words differ by two swapped letters, or by one letter typed twice."""
+    if len(word) == len(choice):
+        return sorted(word) == sorted(choice)
+    return re.sub(r"(.)\1+", r"\1", word) == re.sub(r"(.)\1+", r"\1", choice)

@@ -1,0 +1,25 @@
+"""The table in the README is the one that the committed results make, and they are of today's queries and encoder."""
+
+from pathlib import Path
+
+from eval.queries import digest_queries, load_queries
+from eval.report import split_readme
+from eval.results import COMMITTED, read_board
+from eval.tables import format_board
+from rag.pipeline import Notes
+
+README = Path(__file__).parent.parent / "README.md"
+
+
+def test_the_table_in_the_readme_is_made_from_the_committed_results() -> None:
+    text = README.read_text(encoding="utf-8")
+    before, after = split_readme(text, README)
+    shown = text[len(before) : len(text) - len(after)]
+    assert shown.splitlines()[1:-1] == format_board(read_board(COMMITTED)).splitlines()
+
+
+def test_the_committed_results_are_of_these_queries_and_this_encoder(notes: Notes) -> None:
+    board = read_board(COMMITTED)
+    rerun = "python -m eval ablate --save && python -m eval report --readme"
+    assert board.queries == digest_queries(load_queries()), rerun
+    assert board.encoder == notes.encoder.fingerprint, rerun
