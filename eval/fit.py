@@ -11,6 +11,7 @@ from pathlib import Path
 import numpy as np
 import numpy.typing as npt
 
+from eval.abstention import measure_detection
 from eval.queries import EvalQuery
 from rag.pipeline import Notes
 from rag.retrieve import COVER_SIGNS, SIGNS, Ranking
@@ -68,6 +69,19 @@ def fit_coverage(described: Sequence[tuple[EvalQuery, Ranking]]) -> dict[str, fl
     return _write(COVER_SIGNS, weights)
 
 
+def choose_threshold(described: Sequence[tuple[EvalQuery, Ranking]], cover: dict[str, float]) -> float:
+    """Choose the threshold with the highest F1 of abstaining; of equals the one nearest to a half."""
+    weights = np.array([cover[name] for name in COVER_SIGNS])
+    chances = 1 / (1 + np.exp(-np.stack([ranking.cover_signs for _, ranking in described]) @ weights))
+    uncovered = [not query.grades for query, _ in described]
+
+    def goodness(threshold: float) -> tuple[float, float]:
+        f1 = measure_detection(uncovered, (chances < threshold).tolist())["f1"]
+        return f1 or 0.0, -abs(threshold - 0.5)
+
+    return max((step / 100 for step in range(20, 81)), key=goodness)
+
+
 def _descend(slope: Callable[[Table], Table], start: Table, at_least: float = -np.inf) -> Table:
     """Minimise by Adam (Kingma & Ba 2015) with a floor under the weights."""
     weights, first, second = start.copy(), np.zeros_like(start), np.zeros_like(start)
@@ -88,6 +102,11 @@ def fit(notes: Notes, queries: Sequence[EvalQuery], out: Path = WEIGHTS) -> dict
     """Fit both on the dev half and write the file."""
     labels = [question.label for question in notes.questions if not question.parent]
     described = collect(notes, [query for query in queries if query.split == "dev"])
-    weights = {"rank": fit_ranking(described, labels), "cover": fit_coverage(described)}
+    cover = fit_coverage(described)
+    weights = {
+        "rank": fit_ranking(described, labels),
+        "cover": cover,
+        "threshold": {"coverage": choose_threshold(described, cover)},
+    }
     out.write_text(json.dumps(weights, indent=1) + "\n", encoding="utf-8")
     return weights

@@ -65,7 +65,7 @@ def judge(queries: Sequence[EvalQuery], observations: Sequence[Observation], sou
     """Judge every query; observations in the order of the queries."""
     pairs = list(zip(queries, observations, strict=True))
     qrels = {query.id: query.grades for query, _ in pairs if query.covered}
-    rankings = {query.id: [label for label, _ in seen.ranking] for query, seen in pairs}
+    rankings = {query.id: list_outer(seen.ranking, source.outer) for query, seen in pairs}
     measured = measure_rankings(qrels, rankings, (*MEASURES, FIRST))
     records = []
     for query, seen in pairs:
@@ -85,6 +85,11 @@ def judge(queries: Sequence[EvalQuery], observations: Sequence[Observation], sou
             )
         )
     return tuple(records)
+
+
+def list_outer(ranking: Sequence[tuple[str, float]], outer: Mapping[str, str]) -> list[str]:
+    """List the labels of a ranking, a sub-question standing for the question that holds it, each once."""
+    return list(dict.fromkeys(outer.get(label, label) for label, _ in ranking))
 
 
 def judge_answer(query: EvalQuery, answer: Answer, source: Source) -> dict[str, float]:

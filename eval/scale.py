@@ -128,7 +128,7 @@ def measure_size(material: Material, n_passages: int, thesaurus: Thesaurus, enco
     started = time.monotonic()
     index = VectorIndex.build(vectors)
     words = WordIndex.build(questions, passages, thesaurus)
-    retriever = Retriever(questions, passages, index, encoder, words.search, Parts())
+    retriever = Retriever(questions, passages, index, encoder, words, Parts())
     build_s = time.monotonic() - started
     queries = make_queries(material)
     asked = encoder.embed_passages(queries)

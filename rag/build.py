@@ -21,6 +21,8 @@ from rag.vectors import VectorIndex
 
 PASSAGE_TOKENS = 200
 """Passage size: a citation of some ten lines, well inside what the shipped encoder was trained on."""
+MAX_NAMES = 20
+"""Other names put after a passage for its second vector."""
 LOCK_WAIT_S = 60.0
 
 
@@ -65,19 +67,31 @@ def texts_to_embed(questions: Sequence[Question], passages: Sequence[Passage]) -
 
 
 def embed_rows(
-    texts: Sequence[str], encoder: Encoder, former: OpenIndex | None, progress: Progress | None
+    texts: Sequence[str],
+    thesaurus: Thesaurus,
+    encoder: Encoder,
+    former: OpenIndex | None,
+    progress: Progress | None,
 ) -> tuple[Vectors, tuple[str, ...], int]:
     """Embed texts, taking over the former index's vectors of texts that did not change.
 
+    A row is the mean of the text's vector and that of the text with other names of its terms after it (document
+    expansion): so it lies near questions that use either.
+
     :returns: the vectors, a content hash for each row, and how many texts were embedded.
     """
-    keys = tuple(hashlib.blake2b(text.encode(), digest_size=16).hexdigest() for text in texts)
+    pairs = [(text, thesaurus.expand(text, MAX_NAMES)) for text in texts]
+    keys = tuple(hashlib.blake2b("\0".join(pair).encode(), digest_size=16).hexdigest() for pair in pairs)
     known: dict[str, Vectors] = {}
     if former and former.content.encoder == encoder.fingerprint:
         known = dict(zip(former.content.row_keys, former.content.vectors.all(), strict=True))
-    fresh = {key: text for key, text in zip(keys, texts, strict=True) if key not in known}
+    fresh = {key: pair for key, pair in zip(keys, pairs, strict=True) if key not in known}
     if fresh:
-        known.update(zip(fresh, encoder.embed_passages(list(fresh.values()), progress), strict=True))
+        variants = list(dict.fromkeys(text for pair in fresh.values() for text in pair))
+        vector_of = dict(zip(variants, encoder.embed_passages(variants, progress), strict=True))
+        for key, (plain, expanded) in fresh.items():
+            both = vector_of[plain] + vector_of[expanded]
+            known[key] = both / np.linalg.norm(both)
     vectors = np.stack([known[key] for key in keys]) if keys else np.empty((0, 1), dtype=np.float32)
     return vectors.astype(np.float32), keys, len(fresh)
 
@@ -146,7 +160,7 @@ def index_documents(
 ) -> tuple[IndexContent, int]:
     """Chunk, embed and index documents whose questions are known, and tell how many texts had to be embedded."""
     passages = chunk_corpus(documents, questions, encoder)
-    vectors, keys, n_embedded = embed_rows(texts_to_embed(questions, passages), encoder, former, progress)
+    vectors, keys, n_embedded = embed_rows(texts_to_embed(questions, passages), thesaurus, encoder, former, progress)
     content = IndexContent(
         questions=questions,
         passages=passages,

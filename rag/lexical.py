@@ -14,6 +14,8 @@ from rag.tokenize import CJK, LATIN_NAME, analyse, analyse_query, normalise
 from rag.types import LexicalMatch, Passage, Question
 
 TITLE_WEIGHT, GROUP_WEIGHT, BODY_WEIGHT = 2.0, 0.5, 1.0
+MAX_NAMES = 3
+"""Other names put after a query: more would drown it."""
 Array = npt.NDArray[Any]
 
 
@@ -69,12 +71,16 @@ class WordIndex:
         """Mend likely slips of the keyboard."""
         return self._speller.mend(text)
 
+    def expand(self, text: str) -> str:
+        """Put other names of the query's terms after it, for the encoder."""
+        return self._thesaurus.expand(text, MAX_NAMES)
+
     def search(self, text: str) -> LexicalMatch:
         """Match a query against passages, titles and concepts."""
         terms = analyse_query(text)
         concepts = self._thesaurus.find(text)
-        terms_named = (name for name in self._thesaurus.find_terms(text) if not name.startswith(ASKING_MARK))
-        absent = {name for name in terms_named if not self._concepts.has(name)}
+        topics = [name for name in concepts if not name.startswith(ASKING_MARK)]
+        absent = {name for name in self._thesaurus.find_terms(text) if name in topics and not self._concepts.has(name)}
         unknown = self._list_unknown(text)
         has_chinese = bool(CJK.search(text))
         # An English sentence begins with a capital too.
@@ -83,6 +89,7 @@ class WordIndex:
             self._passages.search(terms),
             self._titles.search(terms),
             self._concepts.search(concepts),
+            self._concepts.search(topics),
             n_names,
             len(unknown) - n_names if has_chinese else 0,
             len(absent),

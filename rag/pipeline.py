@@ -15,13 +15,12 @@ from rag.history import Resolved, resolve
 from rag.index import OpenIndex, open_index
 from rag.lexical import WordIndex
 from rag.lookup import Lookup, find_numbers
-from rag.retrieve import Parts, Ranking, Retriever
+from rag.retrieve import Parts, Ranking, Retriever, coverage_threshold
 from rag.split import split_questions
 from rag.synonyms import digest_groups
+from rag.tokenize import has_content
 from rag.types import Answer, Encoder, Hit, Passage, Progress, Query, Question, Span
 
-COVER_THRESHOLD = 0.5
-"""Below this probability the answer is that the notes do not cover the query."""
 SECOND_SHARE = 0.9
 """A second question is quoted too when it scores at least this share of the first."""
 PART_CHARS, SECOND_CHARS, LOOKUP_CHARS = 480, 200, 1_800
@@ -131,7 +130,7 @@ class Notes:
             content.passages,
             content.vectors,
             self.encoder,
-            self._words.search,
+            self._words,
             self.parts,
         )
         self._ids = {question.label: question.id for question in content.questions}
@@ -167,10 +166,12 @@ class Notes:
             named |= {question.parent: holders[question.parent] for question in lookup.questions if question.parent}
             hits = tuple(Hit(question, 1.0) for question in named.values())
             return Retrieval(hits, float(bool(hits)), lookup=lookup)
+        if not query.history and not has_content(text):
+            return Retrieval((), 0.0)
         whole = self._search_one(replace(query, text=text))
         pieces = split_questions(text) if self.parts.split else [text]
         several = [self._search_one(Query(piece)) for piece in pieces] if len(pieces) > 1 else []
-        served = [asked for asked in several if asked.coverage >= COVER_THRESHOLD]
+        served = [asked for asked in several if asked.coverage >= coverage_threshold()]
         if len({asked.hits[0].question.id for asked in served}) < 2:
             return Retrieval(whole.hits, whole.coverage, (whole,))
         hits = _merge(served, self.settings.top_k)
@@ -217,7 +218,7 @@ class Notes:
     def _answer_search(self, query: Query, found: Retrieval) -> Answer:
         """Quote the best question for each thing asked, and the next one when it is as good."""
         ranking = _to_ranking(found)
-        if found.coverage < COVER_THRESHOLD or not found.hits:
+        if found.coverage < coverage_threshold() or not found.hits:
             nearest = [hit.question for hit in found.hits[:N_NEAREST]]
             text = write_not_covered(nearest)
             return Answer(query.text, text, True, "extractive", (), ranking, found.coverage)
@@ -226,7 +227,7 @@ class Notes:
         for asked in found.asked:
             if len(found.asked) > 1:
                 parts.append(f"**{asked.text}**")
-            if asked.coverage < COVER_THRESHOLD:
+            if asked.coverage < coverage_threshold():
                 parts.append(write_not_covered([hit.question for hit in asked.hits[:N_NEAREST]]))
                 continue
             for place, hit in enumerate(self._worth_quoting(asked.hits)):

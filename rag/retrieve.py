@@ -7,7 +7,7 @@ the vectors; a long one that matches many rare words trusts the words.
 
 import json
 import math
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from functools import cache
 from importlib.resources import files
@@ -35,7 +35,7 @@ COVER_SIGNS = (
     "cosine",
     "title_cosine",
     "words",
-    "concepts",
+    "topics",
     "margin",
     "names",
     "unknown_words",
@@ -44,7 +44,16 @@ COVER_SIGNS = (
 
 Scores = npt.NDArray[np.float32]
 Rows = npt.NDArray[np.int64]
-LexicalSearch = Callable[[str], LexicalMatch]
+
+
+class LexicalSearch(Protocol):
+    """The words of the notes."""
+
+    def search(self, text: str) -> LexicalMatch:
+        """Match a query against passages, titles and concepts."""
+
+    def expand(self, text: str) -> str:
+        """Put other names of the query's terms after it."""
 
 
 class VectorSearch(Protocol):
@@ -101,6 +110,11 @@ def load_weights() -> dict[str, dict[str, float]]:
     return weights
 
 
+def coverage_threshold() -> float:
+    """Return the probability below which the answer is that the notes do not cover the query."""
+    return load_weights()["threshold"]["coverage"]
+
+
 def estimate_coverage(cover_signs: Scores) -> float:
     """Estimate the probability that the notes cover a query: logistic regression over its signs."""
     weights = load_weights()["cover"]
@@ -117,12 +131,12 @@ class Retriever:
         passages: Sequence[Passage],
         vectors: VectorSearch,
         encoder: Encoder,
-        search_words: LexicalSearch,
+        words: LexicalSearch,
         parts: Parts,
     ) -> None:
         self._outer = [question for question in questions if not question.parent]
         self._passages, self._vectors, self._encoder, self._parts = passages, vectors, encoder, parts
-        self._search_words = search_words
+        self._words = words
         self._places = at = {question.id: place for place, question in enumerate(self._outer)}
         self._passage_owners = np.array([at[passage.question] for passage in passages], dtype=np.int64)
         self._title_owners = np.array([at[question.parent or question.id] for question in questions], dtype=np.int64)
@@ -136,8 +150,8 @@ class Retriever:
 
         :param cited: ids of the questions that the conversation last cited.
         """
-        vector = self._encoder.embed_queries([text])
-        match = self._search_words(text)
+        vector = self._embed(text)
+        match = self._words.search(text)
         _, near = self._vectors.search(vector, DENSE_ROWS)
         places = self._choose_candidates(near[0], match, cited)
         rows = self._rows_of(places)
@@ -150,19 +164,22 @@ class Retriever:
         passage_strengths = (
             cosines[of_passages] * weights["cosine"] + match.passages.scores[own_rows] / BM25_UNIT * weights["words"]
         )
-        cover = self._read_cover_signs(signs, strengths, match)
+        cover = self._read_cover_signs(signs, strengths, own_rows, match)
         return Ranking(places, signs, strengths, cover, own_rows, passage_strengths)
 
     def mix(self, one: Ranking, text: str, cited: Sequence[str], share: float) -> Ranking:
         """Mix the signs of another text into a ranking: `share` of the other, the rest of the one."""
-        vector = self._encoder.embed_queries([text])
+        vector = self._embed(text)
         rows = self._rows_of(one.places)
-        match = self._search_words(text)
+        match = self._words.search(text)
         signs = self._describe(one.places, rows, self._vectors.take(rows) @ vector[0], match, cited)
-        other = self._read_cover_signs(signs, self._score(signs), match)
+        other = self._read_cover_signs(signs, self._score(signs), one.passage_rows, match)
         signs = (1 - share) * one.signs + share * signs
         cover = (1 - share) * one.cover_signs + share * other
         return replace(one, signs=signs, strengths=self._score(signs), cover_signs=cover)
+
+    def _embed(self, text: str) -> Vectors:
+        return self._encoder.embed_queries([self._words.expand(text) if self._parts.synonyms else text])
 
     def _rows_of(self, places: Rows) -> Rows:
         """Return the vector rows of some questions."""
@@ -229,7 +246,7 @@ class Retriever:
         weights = load_weights()["rank"]
         return signs @ np.array([weights[name] for name in SIGNS], dtype=np.float32)
 
-    def _read_cover_signs(self, signs: Scores, strengths: Scores, match: LexicalMatch) -> Scores:
+    def _read_cover_signs(self, signs: Scores, strengths: Scores, rows: Rows, match: LexicalMatch) -> Scores:
         """Describe how good the best match is, in values that do not grow with the notes."""
         best = dict(zip(SIGNS, signs.max(axis=0).tolist(), strict=True))
         ordered = np.sort(strengths)[::-1]
@@ -240,7 +257,7 @@ class Retriever:
             "cosine": best["cosine"],
             "title_cosine": best["title_cosine"],
             "words": best["words"] * BM25_UNIT / max(match.passages.ceiling, 1e-6),
-            "concepts": best["concepts"] * BM25_UNIT / max(match.concepts.ceiling, 1e-6),
+            "topics": float(match.topics.scores[rows].max()) / max(match.topics.ceiling, 1e-6),
             "margin": min(margin, MAX_MARGIN),
             "names": float(match.n_unknown_names > 0),
             "unknown_words": float(match.n_unknown_words > 0),

@@ -22,14 +22,24 @@ MAX_WORDS = 5
 ASKING_SECTION = "# 问法"
 """The groups below this comment are ways of asking (`区别`, `difference`), not topics."""
 ASKING_MARK = "?"
+MAX_ABBREVIATION = 3
+"""Latin forms this short say little to an encoder."""
 
 
 class Thesaurus:
     """Groups of words that mean the same, looked up by the words."""
 
-    def __init__(self, concepts: dict[str, str], latin_starts: Iterable[str], cjk_lengths: dict[str, int]) -> None:
+    def __init__(
+        self,
+        concepts: dict[str, str],
+        names: dict[str, list[str]],
+        latin_starts: Iterable[str],
+        cjk_lengths: dict[str, int],
+    ) -> None:
         self._concepts = concepts
-        """Folded form to the name of its concept."""
+        """Folded form to its concept."""
+        self._names = names
+        """Concept to its names as they are printed: the first Chinese one, the first Latin one."""
         self._latin_starts = frozenset(latin_starts)
         """First words of the Latin forms, and those forms folded."""
         self._cjk_lengths = cjk_lengths
@@ -39,9 +49,13 @@ class Thesaurus:
     def from_groups(cls, groups: Iterable[tuple[str, Sequence[str]]]) -> "Thesaurus":
         """Make it from (concept, forms); of groups that share a form, the first has it."""
         concepts: dict[str, str] = {}
+        names: dict[str, list[str]] = {}
         starts: set[str] = set()
         lengths: dict[str, int] = {}
         for name, forms in groups:
+            chinese = [form for form in forms if CJK.search(form)]
+            latin = [form for form in forms if form.isascii() and len(form) > MAX_ABBREVIATION]
+            names.setdefault(name, chinese[:1] + latin[:1])
             for form in forms:
                 key = _fold(form)
                 concepts.setdefault(key, name)
@@ -49,7 +63,7 @@ class Thesaurus:
                     lengths[key[:2]] = max(lengths.get(key[:2], 0), len(key))
                 else:
                     starts.update((key, *LATIN_WORD.findall(normalise(form).lower())[:1]))
-        return cls(concepts, starts, lengths)
+        return cls(concepts, names, starts, lengths)
 
     @classmethod
     def from_bytes(cls, data: bytes) -> "Thesaurus":
@@ -58,7 +72,7 @@ class Thesaurus:
 
     def to_bytes(self) -> bytes:
         """Write it as JSON."""
-        parts = [self._concepts, sorted(self._latin_starts), self._cjk_lengths]
+        parts = [self._concepts, self._names, sorted(self._latin_starts), self._cjk_lengths]
         return json.dumps(parts, ensure_ascii=False, separators=(",", ":")).encode()
 
     def find(self, text: str) -> list[str]:
@@ -82,6 +96,13 @@ class Thesaurus:
             else:
                 at += 1
         return found
+
+    def expand(self, text: str, max_names: int) -> str:
+        """Put other names of what a text names after it: `补零的地方` becomes `补零的地方 padding`."""
+        lower = text.lower()
+        topics = (concept for concept in dict.fromkeys(self.find(text)) if not concept.startswith(ASKING_MARK))
+        names = [name for concept in topics for name in self._names[concept] if name.lower() not in lower]
+        return " ".join([text, *names[:max_names]])
 
     def knows(self, word: str) -> bool:
         """Tell whether a word is a term of the field."""

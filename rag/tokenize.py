@@ -60,6 +60,14 @@ def analyse(text: str) -> list[str]:
 
 def analyse_query(text: str) -> list[str]:
     """Cut a query into terms without the words every question has; a query of nothing else keeps them."""
+    return _drop_stop_words(text) or analyse(text)
+
+
+def has_content(text: str) -> bool:
+    """Tell whether a text has more than the words every question has."""
+    return bool(_drop_stop_words(text))
+
+
+def _drop_stop_words(text: str) -> list[str]:
     kept = STOP_WORDS.sub(" ", normalise(text))
-    terms = [term for term in analyse(kept) if term not in ENGLISH_STOP_WORDS]
-    return terms or analyse(text)
+    return [term for term in analyse(kept) if term not in ENGLISH_STOP_WORDS]

@@ -147,6 +147,8 @@ class LexicalMatch:
     """One score for each question, sub-questions included."""
     concepts: WordMatch
     """Of the passages, by what the thesaurus knows."""
+    topics: WordMatch
+    """The same without the ways of asking (`区别`, `how to`), which any notes have."""
     n_unknown_names: int
     """Latin names (with capitals or digits: `LoRA`, `T5`) of the query that no passage has."""
     n_unknown_words: int

@@ -32,6 +32,14 @@ def test_the_longest_form_wins_and_words_match_whole(text: str, concepts: list[s
     assert Thesaurus.from_groups(GROUPS).find(text) == concepts
 
 
+def test_a_text_is_expanded_by_other_names_of_its_terms() -> None:
+    thesaurus = Thesaurus.from_groups([*GROUPS, ("?优点", ["优点", "advantage"])])
+    assert thesaurus.expand("补零的优点", 3) == "补零的优点 padding"
+    assert thesaurus.expand("LN 和 padding", 9) == "LN 和 padding 层归一化 layer normalization 补零"
+    assert thesaurus.expand("LN 和 padding", 1) == "LN 和 padding 层归一化"
+    assert thesaurus.expand("别的", 3) == "别的"
+
+
 def test_it_is_the_same_after_being_written_and_read() -> None:
     first = Thesaurus.from_groups(GROUPS)
     again = Thesaurus.from_bytes(first.to_bytes())
