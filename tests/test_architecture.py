@@ -15,6 +15,7 @@ BASE = {"errors", "types", "config", "markdown", "lookup", "tokenize"}
 PARTS = {
     "parse": {"headings", "numbering"},
     "headings": {"numbering"},
+    "index": {"vectors"},
     "lexical": {"bm25", "spelling", "synonyms"},
     "spelling": {"synonyms"},
     "split": {"history"},
