@@ -14,7 +14,8 @@ import numpy.typing as npt
 from eval.abstention import measure_detection
 from eval.queries import EvalQuery
 from rag.pipeline import Notes
-from rag.retrieve import COVER_SIGNS, SIGNS, Ranking
+from rag.retrieve import Ranking
+from rag.weights import COVER_SIGNS, SIGNS
 
 WEIGHTS = Path(__file__).parent.parent / "rag" / "data" / "ranking.json"
 LEFT_OUT = ("number", "several")

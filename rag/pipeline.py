@@ -15,11 +15,12 @@ from rag.history import Resolved, resolve
 from rag.index import OpenIndex, open_index
 from rag.lexical import WordIndex
 from rag.lookup import Lookup, find_numbers
-from rag.retrieve import Parts, Ranking, Retriever, coverage_threshold
+from rag.retrieve import Parts, Ranking, Retriever
 from rag.split import split_questions
 from rag.synonyms import digest_groups
 from rag.tokenize import has_content
 from rag.types import Answer, Encoder, Hit, Passage, Progress, Query, Question, Span
+from rag.weights import coverage_threshold
 
 SECOND_SHARE = 0.9
 """A second question is quoted too when it scores at least this share of the first."""

@@ -5,18 +5,16 @@ model weighs them. Raw values keep what z-scores lose: an English query, whose w
 the vectors; a long one that matches many rare words trusts the words.
 """
 
-import json
 import math
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
-from functools import cache
-from importlib.resources import files
 from typing import Literal, Protocol
 
 import numpy as np
 import numpy.typing as npt
 
 from rag.types import Encoder, Hit, LexicalMatch, Passage, Question, Vectors
+from rag.weights import COVER_SIGNS, SIGNS, estimate_coverage, load_weights
 
 DENSE_ROWS = 512
 """Vectors asked of the index."""
@@ -29,19 +27,6 @@ MARGIN_PLACE, MAX_MARGIN = 3, 5.0
 """The first candidate is set against the one at this place, up to this difference."""
 RRF_K = 60
 """Constant of reciprocal rank fusion (Cormack et al. 2009)."""
-SIGNS = ("cosine", "second_cosine", "title_cosine", "words", "title_words", "concepts", "cited_before")
-COVER_SIGNS = (
-    "bias",
-    "cosine",
-    "title_cosine",
-    "words",
-    "topics",
-    "margin",
-    "names",
-    "unknown_words",
-    "absent_concepts",
-)
-
 Scores = npt.NDArray[np.float32]
 Rows = npt.NDArray[np.int64]
 
@@ -101,25 +86,6 @@ class Ranking:
     def coverage(self) -> float:
         """Probability that the notes cover the text."""
         return estimate_coverage(self.cover_signs)
-
-
-@cache
-def load_weights() -> dict[str, dict[str, float]]:
-    """Load the weights of `rag/data/ranking.json`, fitted on the dev half of the queries by `python -m eval fit`."""
-    weights: dict[str, dict[str, float]] = json.loads((files("rag") / "data" / "ranking.json").read_text())
-    return weights
-
-
-def coverage_threshold() -> float:
-    """Return the probability below which the answer is that the notes do not cover the query."""
-    return load_weights()["threshold"]["coverage"]
-
-
-def estimate_coverage(cover_signs: Scores) -> float:
-    """Estimate the probability that the notes cover a query: logistic regression over its signs."""
-    weights = load_weights()["cover"]
-    strength = float(np.dot(cover_signs, [weights[name] for name in COVER_SIGNS]))
-    return 1 / (1 + math.exp(-strength))
 
 
 class Retriever:

@@ -16,6 +16,7 @@ PARTS = {
     "parse": {"headings", "numbering"},
     "headings": {"numbering"},
     "index": {"vectors"},
+    "retrieve": {"weights"},
     "lexical": {"bm25", "spelling", "synonyms"},
     "spelling": {"synonyms"},
     "split": {"history"},

@@ -10,7 +10,7 @@ from eval import commands
 from eval.__main__ import main
 from eval.queries import load_queries
 from eval.results import COMMITTED, read_result
-from rag.retrieve import COVER_SIGNS, SIGNS
+from rag.weights import COVER_SIGNS, SIGNS
 from tests.conftest import CORPUS
 
 QUERY = next(query for query in load_queries() if query.category == "near")

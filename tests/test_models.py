@@ -2,6 +2,7 @@
 
 import gzip
 import json
+import random
 from pathlib import Path
 
 import numpy as np
@@ -13,6 +14,7 @@ import torch
 from rag.embed import ShippedEncoder
 from rag.errors import RagError
 from rag.models import export, train
+from rag.models.batches import find_homophones, misspell
 from rag.models.data import read_corpus
 from rag.models.student import tokens_to_tensors
 
@@ -120,6 +122,37 @@ def test_the_exported_files_give_the_vectors_of_the_training_code(trained: Path,
     export.export(student, vocabulary, tmp_path / "shipped", provenance)
     quantised = ShippedEncoder(tmp_path / "shipped").embed_passages(texts)
     assert (quantised * expected).sum(axis=1).min() >= 0.98
+
+
+def test_training_can_go_on_from_exported_files(data: Path, trained: Path, tmp_path: Path) -> None:
+    student, vocabulary, provenance = export.load_checkpoint(trained)
+    export.export(student, vocabulary, tmp_path, provenance)
+    fresh = train.prepare(data, train.Settings()).student
+    again = train.prepare(data, train.Settings(), start_from=tmp_path).student
+    ids, mask = tokens_to_tensors(vocabulary.tokenizer(), ["位置编码有什么作用"], 64)
+    with torch.no_grad():
+        expected = student.eval()(ids, mask)
+        assert float((again.eval()(ids, mask) * expected).sum()) >= 0.98
+        assert float((fresh.eval()(ids, mask) * expected).sum()) < 0.98
+
+
+def test_exported_files_of_another_vocabulary_are_refused(data: Path, tmp_path: Path) -> None:
+    (tmp_path / "tokenizer.json").write_text("{}", encoding="utf-8")
+    onnx.save(onnx.helper.make_model(onnx.helper.make_graph([], "empty", [], [])), tmp_path / "model.onnx")
+    with pytest.raises(RagError, match=r"tokenizer\.json: made from other data"):
+        train.prepare(data, train.Settings(), start_from=tmp_path)
+    with pytest.raises(RagError, match="no exported encoder to start from"):
+        train.prepare(data, train.Settings(), start_from=tmp_path / "nowhere")
+
+
+def test_a_query_is_misspelt_by_a_character_of_the_same_sound_or_a_lost_letter() -> None:
+    homophones = find_homophones("码马力利")
+    rng = random.Random(1)
+    assert {misspell("码", homophones, rng) for _ in range(9)} == {"马"}
+    assert misspell("没", homophones, rng) == "没"
+    seen = {misspell("attention", homophones, rng) for _ in range(99)}
+    assert "atention" in seen
+    assert all(len(text) in (8, 9) for text in seen)
 
 
 def test_held_out_pairs_are_not_trained_on(data: Path) -> None:

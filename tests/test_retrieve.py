@@ -6,8 +6,9 @@ import numpy as np
 import pytest
 
 from rag.pipeline import Notes
-from rag.retrieve import COVER_SIGNS, SIGNS, Parts, coverage_threshold, estimate_coverage, load_weights, standardise
+from rag.retrieve import Parts, standardise
 from rag.types import Query, Turn
+from rag.weights import COVER_SIGNS, SIGNS, coverage_threshold, estimate_coverage, load_weights
 
 
 def best(notes: Notes, text: str, *history: str) -> list[str]:

@@ -1,0 +1,43 @@
+"""The fitted weights of retrieval: `rag/data/ranking.json`, written by `python -m eval fit` from the dev half of the queries."""
+
+import json
+import math
+from functools import cache
+from importlib.resources import files
+
+import numpy as np
+import numpy.typing as npt
+
+SIGNS = ("cosine", "second_cosine", "title_cosine", "words", "title_words", "concepts", "cited_before")
+COVER_SIGNS = (
+    "bias",
+    "cosine",
+    "title_cosine",
+    "words",
+    "topics",
+    "margin",
+    "names",
+    "unknown_words",
+    "absent_concepts",
+)
+
+Scores = npt.NDArray[np.float32]
+
+
+@cache
+def load_weights() -> dict[str, dict[str, float]]:
+    """Load the weights, by group and name."""
+    weights: dict[str, dict[str, float]] = json.loads((files("rag") / "data" / "ranking.json").read_text())
+    return weights
+
+
+def coverage_threshold() -> float:
+    """Return the probability below which the answer is that the notes do not cover the query."""
+    return load_weights()["threshold"]["coverage"]
+
+
+def estimate_coverage(cover_signs: Scores) -> float:
+    """Estimate the probability that the notes cover a query: logistic regression over its signs."""
+    weights = load_weights()["cover"]
+    strength = float(np.dot(cover_signs, [weights[name] for name in COVER_SIGNS]))
+    return 1 / (1 + math.exp(-strength))
