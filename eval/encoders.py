@@ -1,7 +1,7 @@
 """Compare encoders: `python -m eval.encoders [--beir FOLDER ...] [--parallel FILE]`.
 
-BM25, the teacher, the shipped encoder and the fusion of encoder and BM25 (z-scores added) in one run: on the
-project's own queries by category, and on any BEIR folders.
+BM25, the teacher, the shipped encoder and the fusion of encoder and BM25 (with the program's weights) in one run: on the
+project's own queries by category, and on any BEIR folders. Texts as they are: no thesaurus, no spelling.
 """
 
 import argparse
@@ -17,16 +17,17 @@ import numpy.typing as npt
 from eval.measure import bootstrap_interval, measure_queries
 from eval.queries import RetrievalSet, load_beir, load_queries
 from rag.bm25 import Bm25
-from rag.build import make_content
+from rag.build import make_content, texts_to_embed
 from rag.config import Settings
 from rag.embed import ShippedEncoder
 from rag.errors import EncoderError
 from rag.history import resolve
 from rag.lexical import WordIndex
-from rag.retrieve import standardise
+from rag.retrieve import BM25_UNIT
 from rag.shell import guard, tell
 from rag.tokenize import analyse, analyse_query
 from rag.types import Encoder
+from rag.weights import load_weights
 
 MAX_QUERIES = 400
 MAX_CHARS = 1_200
@@ -67,8 +68,11 @@ def score_dense(encoder: Encoder, texts: Sequence[str], queries: Sequence[str]) 
 
 
 def fuse(words: Matrix, dense: Matrix) -> Matrix:
-    """Add the z-scores of each query's two rows."""
-    return np.stack([standardise(a) + standardise(b) for a, b in zip(words, dense, strict=True)])
+    """Add BM25 scores and cosines with the weights the program has for them."""
+    weights = load_weights()["rank"]
+    cosine = sum(weights[name] for name in ("cosine", "second_cosine", "title_cosine"))
+    fused: Matrix = cosine * dense + weights["words"] / BM25_UNIT * words
+    return fused
 
 
 def to_run(queries: Sequence[str], units: Sequence[str], scores: Matrix) -> dict[str, dict[str, float]]:
@@ -111,7 +115,9 @@ def compare_on_notes(encoders: dict[str, Encoder | None]) -> Rows:
         at = {question.id: place for place, question in enumerate(outer)}
         passage_owner = np.array([at[passage.question] for passage in content.passages])
         title_owner = np.array([at[question.parent or question.id] for question in content.questions])
-        dense = encoder.embed_queries(texts) @ content.vectors.all().T
+        dense = (
+            encoder.embed_queries(texts) @ encoder.embed_passages(texts_to_embed(content.questions, content.passages)).T
+        )
         matrices[name] = _best_by_owner(dense, np.concatenate([passage_owner, title_owner]), len(outer))
         if name == "encoder":
             index = WordIndex(content.lexical)

@@ -180,15 +180,19 @@ class Notes:
 
     def rank(self, query: Query) -> Ranking:
         """Describe and score the candidates for a query that asks one thing, perhaps as a follow-up."""
-        resolved = resolve(query) if self.parts.history else Resolved(query.text, leans=False)
+        resolved = self._resolve(query)
         mend = self._words.mend if self.parts.spelling else str
         cited = [self._ids[label] for label in resolved.cited if label in self._ids]
         ranking = self._retriever.rank(mend(resolved.text), cited)
         return self._retriever.mix(ranking, mend(query.text), cited, ALONE_SHARE) if resolved.leans else ranking
 
+    def _resolve(self, query: Query) -> Resolved:
+        return resolve(query) if self.parts.history else Resolved(query.text, leans=False)
+
     def _search_one(self, query: Query) -> Asked:
         ranking = self.rank(query)
-        return Asked(query.text, self._retriever.to_hits(ranking, self.settings.top_k), ranking.coverage)
+        hits = self._retriever.to_hits(ranking, self.settings.top_k)
+        return Asked(self._resolve(query).text, hits, ranking.coverage)
 
     def _similarity(self, text: str) -> Callable[[Sequence[str]], Sequence[float]]:
         def compare(parts: Sequence[str]) -> Sequence[float]:

@@ -136,6 +136,16 @@ def test_training_can_go_on_from_exported_files(data: Path, trained: Path, tmp_p
         assert float((fresh.eval()(ids, mask) * expected).sum()) < 0.98
 
 
+def test_weights_can_be_mixed_with_those_the_run_started_from(trained: Path) -> None:
+    one, _, _ = export.load_checkpoint(trained)
+    other, _, _ = export.load_checkpoint(trained)
+    with torch.no_grad():
+        other.pieces.add_(1.0)
+    before = one.pieces.detach().clone()
+    export.mix_weights(one, other, 0.25)
+    torch.testing.assert_close(one.pieces, before + 0.25)
+
+
 def test_exported_files_of_another_vocabulary_are_refused(data: Path, tmp_path: Path) -> None:
     (tmp_path / "tokenizer.json").write_text("{}", encoding="utf-8")
     onnx.save(onnx.helper.make_model(onnx.helper.make_graph([], "empty", [], [])), tmp_path / "model.onnx")

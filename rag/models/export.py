@@ -6,6 +6,7 @@ quantised dynamically to 8 bits (7 in the weights, so that CPUs without VNNI do 
 """
 
 import argparse
+import copy
 import hashlib
 import json
 import sys
@@ -173,14 +174,33 @@ def load_checkpoint(folder: Path) -> tuple[Student, Vocabulary, dict[str, Any]]:
     return student.eval(), vocabulary, {"settings": record["settings"], "step": state["step"]}
 
 
+def mix_weights(student: Student, start: Student, share: float) -> None:
+    """Move the student's weights towards those it started from, by `share` of the way (WiSE-FT, arXiv 2109.01903)."""
+    before = start.state_dict()
+    mixed = {
+        name: torch.lerp(value, before[name], share) if value.is_floating_point() else value
+        for name, value in student.state_dict().items()
+    }
+    student.load_state_dict(mixed)
+
+
 def main(arguments: list[str] | None = None) -> int:
     """Export the checkpoint of a run."""
     parser = argparse.ArgumentParser(prog="python -m rag.models.export", description=__doc__.splitlines()[0])
     parser.add_argument("--checkpoint", type=Path, default=Path("build/encoder"))
     parser.add_argument("--out", type=Path, default=Path(__file__).parent)
+    parser.add_argument("--start", type=Path, metavar="DIR", help="exported encoder the run started from, to mix in")
+    parser.add_argument("--start-share", type=float, default=0.4, metavar="SHARE")
     options = parser.parse_args(arguments)
-    export_from = load_checkpoint(options.checkpoint)
-    export(export_from[0], export_from[1], options.out, export_from[2])
+    student, vocabulary, provenance = load_checkpoint(options.checkpoint)
+    if options.start:
+        from rag.models.restore import restore
+
+        start = copy.deepcopy(student)
+        restore(start, vocabulary.to_json(), options.start)
+        mix_weights(student, start, options.start_share)
+        provenance["start_share"] = options.start_share
+    export(student, vocabulary, options.out, provenance)
     return 0
 
 
