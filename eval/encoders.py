@@ -23,11 +23,10 @@ from rag.embed import ShippedEncoder
 from rag.errors import EncoderError
 from rag.history import resolve
 from rag.lexical import WordIndex
-from rag.retrieve import BM25_UNIT
 from rag.shell import guard, tell
 from rag.tokenize import analyse, analyse_query
 from rag.types import Encoder
-from rag.weights import load_weights
+from rag.weights import BM25_UNIT, load_weights
 
 MAX_QUERIES = 400
 MAX_CHARS = 1_200
@@ -71,7 +70,7 @@ def fuse(words: Matrix, dense: Matrix) -> Matrix:
     """Add BM25 scores and cosines with the weights the program has for them."""
     weights = load_weights()["rank"]
     cosine = sum(weights[name] for name in ("cosine", "second_cosine", "title_cosine"))
-    fused: Matrix = cosine * dense + weights["words"] / BM25_UNIT * words
+    fused: Matrix = cosine * dense + weights["words"] * (words / BM25_UNIT) ** 2
     return fused
 
 

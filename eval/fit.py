@@ -20,6 +20,9 @@ from rag.weights import COVER_SIGNS, SIGNS
 WEIGHTS = Path(__file__).parent.parent / "rag" / "data" / "ranking.json"
 LEFT_OUT = ("number", "several")
 """Categories that are ranked by other means."""
+GIVEN = {"words": 0.7}
+"""Weights that are not fitted: these notes are few and their words not much needed. At this value the fusion does not fall
+behind BM25 on the BEIR sets it was developed on; lower ones win half a point here and lose several there."""
 RANK_RIDGE, COVER_RIDGE = 1.0, 0.02
 RATE, N_STEPS = 0.02, 3_000
 Table = npt.NDArray[np.float64]
@@ -28,7 +31,7 @@ Table = npt.NDArray[np.float64]
 def collect(notes: Notes, queries: Sequence[EvalQuery]) -> list[tuple[EvalQuery, Ranking]]:
     """Describe the candidates of every query that is ranked by signs."""
     asked = [query for query in queries if query.category not in LEFT_OUT and query.query.text.strip()]
-    return [(query, notes.rank(query.query)) for query in asked]
+    return [(query, notes.rank([query.query])[0]) for query in asked]
 
 
 def fit_ranking(described: Sequence[tuple[EvalQuery, Ranking]], labels: Sequence[str]) -> dict[str, float]:
@@ -37,18 +40,19 @@ def fit_ranking(described: Sequence[tuple[EvalQuery, Ranking]], labels: Sequence
     signs = np.stack([ranking.signs for _, ranking in judged]).astype(np.float64)
     grades = np.array([[query.grades.get(label, 0) for label in labels] for query, _ in judged], dtype=np.float64)
     targets = grades / grades.sum(axis=1, keepdims=True)
+    given = np.array([GIVEN.get(name, 0.0) for name in SIGNS])
     spread = signs.reshape(-1, len(SIGNS)).std(axis=0) + 1e-9
-    table = signs / spread
+    table = np.where(given > 0, 0.0, signs / spread)
 
     def slope(weights: Table) -> Table:
-        strengths = table @ weights
+        strengths = table @ weights + signs @ given
         odds = np.exp(strengths - strengths.max(axis=1, keepdims=True))
         error = odds / odds.sum(axis=1, keepdims=True) - targets
         found: Table = np.einsum("qc,qcs->s", error, table) / len(judged) + RANK_RIDGE * weights / len(weights)
         return found
 
     weights = _descend(slope, np.ones(len(SIGNS)), at_least=0.0)
-    return _write(SIGNS, weights / spread)
+    return _write(SIGNS, np.where(given > 0, given, weights / spread))
 
 
 def fit_coverage(described: Sequence[tuple[EvalQuery, Ranking]]) -> dict[str, float]:

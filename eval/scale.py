@@ -138,7 +138,8 @@ def measure_size(material: Material, n_passages: int, thesaurus: Thesaurus, enco
     times = []
     for query in queries:
         begun = time.perf_counter()
-        retriever.to_hits(retriever.rank(words.mend(query)), N_NEAREST)
+        text = words.mend(query)
+        retriever.to_hits(retriever.rank(text, retriever.embed([text])), N_NEAREST)
         times.append((time.perf_counter() - begun) * 1000)
     peak_mb = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / (1024 if sys.platform != "darwin" else 1024**2)
     p50, p99 = np.percentile(times, [50, 99])

@@ -1,4 +1,4 @@
-"""Search the words of the notes: passages and titles by BM25, and the concepts they name."""
+"""Search the words of the notes: passages by BM25, and the concepts they name."""
 
 from collections.abc import Iterator, Mapping, Sequence
 from functools import cached_property
@@ -34,25 +34,24 @@ def _list_fields(
 
 
 class WordIndex:
-    """Three BM25 indexes, the thesaurus, and the Latin words that a misspelt one may stand for."""
+    """Two BM25 indexes, the thesaurus, and the Latin words that a misspelt one may stand for."""
 
     def __init__(self, arrays: Mapping[str, Array]) -> None:
         self._arrays = arrays
         self._thesaurus = Thesaurus.from_bytes(arrays["thesaurus"].tobytes())
-        self._passages, self._titles, self._concepts = (
+        self._passages, self._concepts = (
             Bm25({name.removeprefix(part): array for name, array in arrays.items() if name.startswith(part)})
-            for part in ("passages.", "titles.", "concepts.")
+            for part in ("passages.", "concepts.")
         )
-        self._speller = Speller(self._knows, lambda: self._latin_words, self._thesaurus)
+        self._speller = Speller(self._passages.has, lambda: self._latin_words, lambda: self._pairs, self._thesaurus)
 
     @classmethod
     def build(cls, questions: Sequence[Question], passages: Sequence[Passage], thesaurus: Thesaurus) -> "WordIndex":
-        """Index passages (title, groups and sub-headings, body) and titles."""
+        """Index passages: title, groups and sub-headings, body."""
         seen: set[str] = set()
         texts = ("\n".join([*passage.headings, passage.search_text]) for passage in passages)
         parts = {
             "passages.": Bm25.build(_list_fields(questions, passages, seen)),
-            "titles.": Bm25.build([(analyse(question.title), 1.0)] for question in questions),
             "concepts.": Bm25.build([(thesaurus.find(text), 1.0)] for text in texts),
         }
         arrays = {part + name: array for part, index in parts.items() for name, array in index.to_arrays().items()}
@@ -76,7 +75,7 @@ class WordIndex:
         return self._thesaurus.expand(text, MAX_NAMES)
 
     def search(self, text: str) -> LexicalMatch:
-        """Match a query against passages, titles and concepts."""
+        """Match a query against passages and concepts."""
         terms = analyse_query(text)
         concepts = self._thesaurus.find(text)
         topics = [name for name in concepts if not name.startswith(ASKING_MARK)]
@@ -87,7 +86,6 @@ class WordIndex:
         n_names = sum(any(char.isupper() or char.isdigit() for char in word[not has_chinese :]) for word in unknown)
         return LexicalMatch(
             self._passages.search(terms),
-            self._titles.search(terms),
             self._concepts.search(concepts),
             self._concepts.search(topics),
             n_names,
@@ -103,14 +101,10 @@ class WordIndex:
     def _is_named(self, word: str) -> bool:
         return any(self._concepts.has(name) for name in self._thesaurus.find(word))
 
-    def _knows(self, term: str) -> bool:
-        """Tell whether any passage has a pair of characters, or a Latin word."""
-        return self._passages.has(term) if term.isascii() else term in self._pairs
-
     @cached_property
     def _pairs(self) -> frozenset[str]:
         text = self._arrays["pairs"].tobytes().decode()
-        return frozenset(text[at : at + 2] for at in range(0, len(text), 2))
+        return self._thesaurus.pairs.union(text[at : at + 2] for at in range(0, len(text), 2))
 
     @cached_property
     def _latin_words(self) -> list[str]:

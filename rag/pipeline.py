@@ -169,30 +169,42 @@ class Notes:
             return Retrieval(hits, float(bool(hits)), lookup=lookup)
         if not query.history and not has_content(text):
             return Retrieval((), 0.0)
-        whole = self._search_one(replace(query, text=text))
         pieces = split_questions(text) if self.parts.split else [text]
-        several = [self._search_one(Query(piece)) for piece in pieces] if len(pieces) > 1 else []
+        whole, *several = self._search_each(
+            [replace(query, text=text), *(Query(piece) for piece in pieces if len(pieces) > 1)]
+        )
         served = [asked for asked in several if asked.coverage >= coverage_threshold()]
         if len({asked.hits[0].question.id for asked in served}) < 2:
             return Retrieval(whole.hits, whole.coverage, (whole,))
         hits = _merge(served, self.settings.top_k)
         return Retrieval(hits, max(asked.coverage for asked in served), tuple(several))
 
-    def rank(self, query: Query) -> Ranking:
-        """Describe and score the candidates for a query that asks one thing, perhaps as a follow-up."""
-        resolved = self._resolve(query)
+    def rank(self, queries: Sequence[Query]) -> list[Ranking]:
+        """Describe and score the candidates for queries that ask one thing each, perhaps as a follow-up."""
         mend = self._words.mend if self.parts.spelling else str
-        cited = [self._ids[label] for label in resolved.cited if label in self._ids]
-        ranking = self._retriever.rank(mend(resolved.text), cited)
-        return self._retriever.mix(ranking, mend(query.text), cited, ALONE_SHARE) if resolved.leans else ranking
+        resolved = [self._resolve(query) for query in queries]
+        texts = [
+            [mend(one.text), mend(query.text)] if one.leans else [mend(one.text)]
+            for query, one in zip(queries, resolved, strict=True)
+        ]
+        vectors = iter(self._retriever.embed([text for own in texts for text in own]))
+        rankings = []
+        for own, one in zip(texts, resolved, strict=True):
+            cited = [self._ids[label] for label in one.cited if label in self._ids]
+            ranking = self._retriever.rank(own[0], next(vectors)[None], cited)
+            for alone in own[1:]:
+                ranking = self._retriever.mix(ranking, alone, next(vectors)[None], cited, ALONE_SHARE)
+            rankings.append(ranking)
+        return rankings
 
     def _resolve(self, query: Query) -> Resolved:
         return resolve(query) if self.parts.history else Resolved(query.text, leans=False)
 
-    def _search_one(self, query: Query) -> Asked:
-        ranking = self.rank(query)
-        hits = self._retriever.to_hits(ranking, self.settings.top_k)
-        return Asked(self._resolve(query).text, hits, ranking.coverage)
+    def _search_each(self, queries: Sequence[Query]) -> list[Asked]:
+        return [
+            Asked(self._resolve(query).text, self._retriever.to_hits(ranking, self.settings.top_k), ranking.coverage)
+            for query, ranking in zip(queries, self.rank(queries), strict=True)
+        ]
 
     def _similarity(self, text: str) -> Callable[[Sequence[str]], Sequence[float]]:
         def compare(parts: Sequence[str]) -> Sequence[float]:

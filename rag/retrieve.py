@@ -14,15 +14,13 @@ import numpy as np
 import numpy.typing as npt
 
 from rag.types import Encoder, Hit, LexicalMatch, Passage, Question, Vectors
-from rag.weights import COVER_SIGNS, SIGNS, estimate_coverage, load_weights
+from rag.weights import BM25_UNIT, COVER_SIGNS, SIGNS, estimate_coverage, load_weights
 
 DENSE_ROWS = 512
 """Vectors asked of the index."""
 MAX_CANDIDATES = 300
 """Questions described by signs, at most this many from the words and as many from the vectors."""
 PASSAGES_PER_HIT = 6
-BM25_UNIT = 10.0
-"""BM25 scores are divided by this, which brings them to the size of cosines."""
 MARGIN_PLACE, MAX_MARGIN = 3, 5.0
 """The first candidate is set against the one at this place, up to this difference."""
 RRF_K = 60
@@ -105,18 +103,23 @@ class Retriever:
         self._words = words
         self._places = at = {question.id: place for place, question in enumerate(self._outer)}
         self._passage_owners = np.array([at[passage.question] for passage in passages], dtype=np.int64)
-        self._title_owners = np.array([at[question.parent or question.id] for question in questions], dtype=np.int64)
-        self._titled = np.array([place for place, question in enumerate(questions) if question.title], dtype=np.int64)
-        self._owners = np.concatenate([self._passage_owners, self._title_owners[self._titled]])
+        titles = [at[question.parent or question.id] for question in questions if question.title]
+        self._owners = np.concatenate([self._passage_owners, np.array(titles, dtype=np.int64)])
         self._order = np.argsort(self._owners, kind="stable")
         self._borders = np.searchsorted(self._owners[self._order], np.arange(len(self._outer) + 1))
 
-    def rank(self, text: str, cited: Sequence[str] = ()) -> Ranking:
+    def embed(self, texts: Sequence[str]) -> Vectors:
+        """Embed queries, other names of their terms put after them; several run on several cores."""
+        return self._encoder.embed_queries(
+            [self._words.expand(text) if self._parts.synonyms else text for text in texts]
+        )
+
+    def rank(self, text: str, vector: Vectors, cited: Sequence[str] = ()) -> Ranking:
         """Describe and score the candidates for `text`.
 
+        :param vector: its row of `embed`, (1, dim).
         :param cited: ids of the questions that the conversation last cited.
         """
-        vector = self._embed(text)
         match = self._words.search(text)
         _, near = self._vectors.search(vector, DENSE_ROWS)
         places = self._choose_candidates(near[0], match, cited)
@@ -128,14 +131,14 @@ class Retriever:
         own_rows = rows[of_passages]
         weights = load_weights()["rank"]
         passage_strengths = (
-            cosines[of_passages] * weights["cosine"] + match.passages.scores[own_rows] / BM25_UNIT * weights["words"]
+            cosines[of_passages] * weights["cosine"]
+            + (match.passages.scores[own_rows] / BM25_UNIT) ** 2 * weights["words"]
         )
         cover = self._read_cover_signs(signs, strengths, own_rows, match)
         return Ranking(places, signs, strengths, cover, own_rows, passage_strengths)
 
-    def mix(self, one: Ranking, text: str, cited: Sequence[str], share: float) -> Ranking:
+    def mix(self, one: Ranking, text: str, vector: Vectors, cited: Sequence[str], share: float) -> Ranking:
         """Mix the signs of another text into a ranking: `share` of the other, the rest of the one."""
-        vector = self._embed(text)
         rows = self._rows_of(one.places)
         match = self._words.search(text)
         signs = self._describe(one.places, rows, self._vectors.take(rows) @ vector[0], match, cited)
@@ -143,9 +146,6 @@ class Retriever:
         signs = (1 - share) * one.signs + share * signs
         cover = (1 - share) * one.cover_signs + share * other
         return replace(one, signs=signs, strengths=self._score(signs), cover_signs=cover)
-
-    def _embed(self, text: str) -> Vectors:
-        return self._encoder.embed_queries([self._words.expand(text) if self._parts.synonyms else text])
 
     def _rows_of(self, places: Rows) -> Rows:
         """Return the vector rows of some questions."""
@@ -159,7 +159,6 @@ class Retriever:
             owners[match_of.best(MAX_CANDIDATES)]
             for owners, match_of in (
                 (self._passage_owners, match.passages),
-                (self._title_owners, match.titles),
                 (self._passage_owners, match.concepts),
             )
         ]
@@ -171,16 +170,14 @@ class Retriever:
         n, at = len(places), np.searchsorted(places, self._owners[rows])
         is_passage = rows < len(self._passages)
         own, own_at = rows[is_passage], at[is_passage]
-        titles, titles_at = self._titled[rows[~is_passage] - len(self._passages)], at[~is_passage]
         best = _best_of(own_at, cosines[is_passage], n, -1.0)
         second = _second_of(own_at, cosines[is_passage], best)
-        title = _best_of(titles_at, cosines[~is_passage], n, -2.0)
+        title = _best_of(at[~is_passage], cosines[~is_passage], n, -2.0)
         title = np.where(title < -1.0, best, title)  # a question without a title of its own
-        words = _best_of(own_at, match.passages.scores[own] / BM25_UNIT, n, 0.0)
-        title_words = _best_of(titles_at, match.titles.scores[titles] / BM25_UNIT, n, 0.0)
+        words = _best_of(own_at, match.passages.scores[own] / BM25_UNIT, n, 0.0) ** 2
         concepts = _best_of(own_at, match.concepts.scores[own] / BM25_UNIT, n, 0.0)
         before = np.isin(places, [self._places[name] for name in cited if name in self._places]).astype(np.float32)
-        signs = np.stack([best, second, title, words, title_words, concepts, before], axis=1).astype(np.float32)
+        signs = np.stack([best, second, title, words, concepts, before], axis=1).astype(np.float32)
         return signs * self._mask()
 
     def _mask(self) -> Scores:
@@ -191,7 +188,6 @@ class Retriever:
             "second_cosine": parts.vectors,
             "title_cosine": parts.vectors and parts.titles,
             "words": parts.words,
-            "title_words": parts.words and parts.titles,
             "concepts": parts.words and parts.synonyms,
             "cited_before": parts.history,
         }
@@ -199,7 +195,7 @@ class Retriever:
 
     def _score(self, signs: Scores) -> Scores:
         """Fuse the signs of each candidate into one strength."""
-        cosine, words = signs[:, SIGNS.index("cosine")], signs[:, SIGNS.index("words")]
+        cosine, words = signs[:, SIGNS.index("cosine")], np.sqrt(signs[:, SIGNS.index("words")])
         if not self._parts.words:
             return cosine
         if not self._parts.vectors:
@@ -222,7 +218,7 @@ class Retriever:
             "bias": 1.0,
             "cosine": best["cosine"],
             "title_cosine": best["title_cosine"],
-            "words": best["words"] * BM25_UNIT / max(match.passages.ceiling, 1e-6),
+            "words": math.sqrt(best["words"]) * BM25_UNIT / max(match.passages.ceiling, 1e-6),
             "topics": float(match.topics.scores[rows].max()) / max(match.topics.ceiling, 1e-6),
             "margin": min(margin, MAX_MARGIN),
             "names": float(match.n_unknown_names > 0),

@@ -41,9 +41,15 @@ class Speller:
     """Mends the words of a query that neither the notes nor the thesaurus know."""
 
     def __init__(
-        self, has: Callable[[str], bool], latin_words: Callable[[], Sequence[str]], thesaurus: Thesaurus
+        self,
+        has_word: Callable[[str], bool],
+        list_words: Callable[[], Sequence[str]],
+        list_pairs: Callable[[], frozenset[str]],
+        thesaurus: Thesaurus,
     ) -> None:
-        self._has, self._latin_words, self._thesaurus = has, latin_words, thesaurus
+        self._has_word, self._list_words, self._list_pairs = has_word, list_words, list_pairs
+        """Of the notes: Latin words, and pairs of neighbouring Chinese characters; listed only when they are needed."""
+        self._thesaurus = thesaurus
 
     def mend(self, text: str) -> str:
         """Return the text with its likely slips mended; what is known stays as it is."""
@@ -58,42 +64,43 @@ class Speller:
 
     def _mend_word(self, word: str) -> str:
         lower = word.lower()
-        if self._has(lower) or self._thesaurus.knows(lower):
+        if self._has_word(lower) or self._thesaurus.knows(lower):
             return word
         from rapidfuzz import process
         from rapidfuzz.distance import OSA
 
         limit = 2 if len(lower) >= LONG_WORD else 1
-        choices = [*self._latin_words(), *self._thesaurus.latin_words]
+        choices = [*self._list_words(), *self._thesaurus.latin_words]
         found = process.extract(lower, choices, scorer=OSA.distance, score_cutoff=limit, limit=8)
         near = [choice for choice, _, _ in found if len(lower) > SHORT_WORD or _is_swap_or_double(lower, choice)]
         return near[0] if near else word
 
     def _mend_run(self, run: str, printed: str) -> str:
-        """Try the homophones of each character that stands in an unknown pair."""
+        """Put another character of the same sound where one stands in an unknown pair, if that makes known pairs.
+
+        No known pair may be lost; and either both new pairs are known, or one belongs to a term of the field.
+        """
+        pairs, term_pairs = self._list_pairs(), self._thesaurus.pairs
         for at in range(len(run)):
-            pairs = [run[place : place + 2] for place in (at - 1, at) if 0 <= place < len(run) - 1]
-            if all(map(self._known, pairs)):
+            before, after = run[at - 1 : at], run[at + 1 : at + 2]
+            is_unknown = [not_there not in pairs for not_there in (before + run[at], run[at] + after)]
+            sides = [bool(before), bool(after)]
+            if not any(side and unknown for side, unknown in zip(sides, is_unknown, strict=True)):
                 continue
             for other in load_homophones().get(run[at], ""):
-                changed = [run[:at] + other + run[at + 1 :]]
-                new_pairs = [changed[0][place : place + 2] for place in (at - 1, at) if 0 <= place < len(run) - 1]
-                gained = [
-                    new for old, new in zip(pairs, new_pairs, strict=True) if self._known(new) and not self._known(old)
-                ]
-                lost = [
-                    old for old, new in zip(pairs, new_pairs, strict=True) if self._known(old) and not self._known(new)
-                ]
-                if gained and not lost and (all(map(self._known, new_pairs)) or any(map(self._is_term_pair, gained))):
-                    run, printed = changed[0], printed[:at] + other + printed[at + 1 :]
+                left, right = before + other, other + after
+                left_known, right_known = not before or left in pairs, not after or right in pairs
+                if (before and not left_known and not is_unknown[0]) or (
+                    after and not right_known and not is_unknown[1]
+                ):
+                    continue
+                is_term = (before and is_unknown[0] and left in term_pairs) or (
+                    after and is_unknown[1] and right in term_pairs
+                )
+                if (left_known and right_known) or is_term:
+                    run, printed = run[:at] + other + run[at + 1 :], printed[:at] + other + printed[at + 1 :]
                     break
         return printed
-
-    def _known(self, pair: str) -> bool:
-        return self._has(pair) or pair in self._thesaurus.pairs
-
-    def _is_term_pair(self, pair: str) -> bool:
-        return pair in self._thesaurus.pairs
 
 
 def _is_swap_or_double(word: str, choice: str) -> bool:

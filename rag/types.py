@@ -143,8 +143,6 @@ class LexicalMatch:
     """How the words of a query match the notes."""
 
     passages: WordMatch
-    titles: WordMatch
-    """One score for each question, sub-questions included."""
     concepts: WordMatch
     """Of the passages, by what the thesaurus knows."""
     topics: WordMatch

@@ -8,7 +8,9 @@ from importlib.resources import files
 import numpy as np
 import numpy.typing as npt
 
-SIGNS = ("cosine", "second_cosine", "title_cosine", "words", "title_words", "concepts", "cited_before")
+SIGNS = ("cosine", "second_cosine", "title_cosine", "words", "concepts", "cited_before")
+"""What describes a candidate question. `words` is its best BM25 score squared, in units of `BM25_UNIT`: a passage with many
+rare words of the query is stronger evidence than the sum of them, and a chance word or two is weaker."""
 COVER_SIGNS = (
     "bias",
     "cosine",
@@ -20,6 +22,9 @@ COVER_SIGNS = (
     "unknown_words",
     "absent_concepts",
 )
+"""What describes how well the notes cover a query."""
+BM25_UNIT = 10.0
+"""Brings BM25 scores to the size of cosines."""
 
 Scores = npt.NDArray[np.float32]
 

@@ -52,10 +52,10 @@ def test_a_follow_up_is_understood_from_the_conversation(notes: Notes) -> None:
 
 def test_each_part_that_is_off_leaves_its_signs_at_zero(notes: Notes) -> None:
     query = Query("层归一化的位置")
-    off = with_parts(notes, synonyms=False, titles=False).rank(query)
+    off = with_parts(notes, synonyms=False, titles=False).rank([query])[0]
     assert not off.signs[:, SIGNS.index("concepts")].any()
     assert not off.signs[:, SIGNS.index("title_cosine")].any()
-    assert notes.rank(query).signs[:, SIGNS.index("concepts")].any()
+    assert notes.rank([query])[0].signs[:, SIGNS.index("concepts")].any()
 
 
 @pytest.mark.parametrize("fusion", ["zscore", "rrf"])

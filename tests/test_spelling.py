@@ -10,7 +10,9 @@ THESAURUS = Thesaurus.from_groups([("根号", ["根号", "平方根"]), ("lora",
 
 
 def mend(text: str) -> str:
-    return Speller(KNOWN.__contains__, lambda: sorted(word for word in KNOWN if word.isascii()), THESAURUS).mend(text)
+    words = sorted(word for word in KNOWN if word.isascii())
+    pairs = THESAURUS.pairs.union(pair for pair in KNOWN if not pair.isascii())
+    return Speller(KNOWN.__contains__, lambda: words, lambda: pairs, THESAURUS).mend(text)
 
 
 @pytest.mark.parametrize(
