@@ -24,7 +24,7 @@ from rag.errors import EncoderError
 from rag.history import resolve
 from rag.lexical import WordIndex
 from rag.shell import guard, tell
-from rag.tokenize import analyse, analyse_query
+from rag.tokenize import analyse, weigh_query
 from rag.types import Encoder
 from rag.weights import BM25_UNIT, load_weights
 
@@ -56,7 +56,7 @@ def load_teacher() -> Encoder | None:
 def score_words(texts: Sequence[str], queries: Sequence[str]) -> Matrix:
     """Score texts by BM25."""
     index = Bm25.build([[(analyse(text), 1.0)] for text in texts])
-    return np.stack([index.search(analyse_query(query)).scores for query in queries])
+    return np.stack([index.search(weigh_query(query)).scores for query in queries])
 
 
 def score_dense(encoder: Encoder, texts: Sequence[str], queries: Sequence[str]) -> Matrix:

@@ -1,5 +1,6 @@
 """Search the words of the notes: passages by BM25, and the concepts they name."""
 
+from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence
 from functools import cached_property
 from typing import Any
@@ -10,7 +11,7 @@ import numpy.typing as npt
 from rag.bm25 import Bm25
 from rag.spelling import Speller
 from rag.synonyms import ASKING_MARK, Thesaurus
-from rag.tokenize import CJK, LATIN_NAME, analyse, analyse_query, normalise
+from rag.tokenize import CJK, LATIN_NAME, analyse, normalise, weigh_query
 from rag.types import LexicalMatch, Passage, Question
 
 TITLE_WEIGHT, GROUP_WEIGHT, BODY_WEIGHT = 2.0, 0.5, 1.0
@@ -76,7 +77,6 @@ class WordIndex:
 
     def search(self, text: str) -> LexicalMatch:
         """Match a query against passages and concepts."""
-        terms = analyse_query(text)
         concepts = self._thesaurus.find(text)
         topics = [name for name in concepts if not name.startswith(ASKING_MARK)]
         absent = {name for name in self._thesaurus.find_terms(text) if name in topics and not self._concepts.has(name)}
@@ -85,9 +85,9 @@ class WordIndex:
         # An English sentence begins with a capital too.
         n_names = sum(any(char.isupper() or char.isdigit() for char in word[not has_chinese :]) for word in unknown)
         return LexicalMatch(
-            self._passages.search(terms),
-            self._concepts.search(concepts),
-            self._concepts.search(topics),
+            self._passages.search(weigh_query(text)),
+            self._concepts.search(Counter(concepts)),
+            self._concepts.search(Counter(topics)),
             n_names,
             len(unknown) - n_names if has_chinese else 0,
             len(absent),

@@ -5,6 +5,7 @@ Characters and pairs need no dictionary and rank as well as a segmenter.
 
 import re
 import unicodedata
+from collections import Counter
 from functools import cache
 from typing import Any
 
@@ -14,7 +15,13 @@ LATIN_NAME = re.compile(r"[A-Za-z][A-Za-z0-9\-]+")
 CAMEL = re.compile(r"[A-Z]?[a-z]+|[A-Z]+(?![a-z])|\d+")
 STOP_WORDS = re.compile(
     r"请问|为什么|为何|为啥|怎么样|怎样|怎么|如何|什么|哪些|哪个|哪里|多少|是不是|有没有|能不能|可不可以|吗|呢|吧|啊|的|了|是|在|和|与"
+    r"|我们|你们|他们|我|你|嘛|啥|咋|就是|一个|一下|这个|那个|这样|那样|这么|那么|知道|觉得|听说|感觉|面试官|老师|同事|麻烦"
+    r"|讲清楚|讲讲|说说|聊聊|介绍|解释|可以|可是|应该|到底|其实|然后|因为|所以|但是|如果|还是|或者|不过|而且|已经|现在|时候|东西"
+    r"|事情|有点|比较"
 )
+"""What questions and people's stories hold whatever they are about."""
+CHARACTER_WEIGHT = 0.5
+"""A single character matches by chance far more often than a pair."""
 ENGLISH_STOP_WORDS = frozenset(
     "a an and are as at be by can do does for from how in is it its of on or that the this to was what when where which "
     "who why with you your between".split()
@@ -61,6 +68,15 @@ def analyse(text: str) -> list[str]:
 def analyse_query(text: str) -> list[str]:
     """Cut a query into terms without the words every question has; a query of nothing else keeps them."""
     return _drop_stop_words(text) or analyse(text)
+
+
+def weigh_query(text: str) -> dict[str, float]:
+    """Cut a query into terms with their weights: how often each occurs, single Chinese characters counting less."""
+    counts = Counter(analyse_query(text))
+    return {
+        term: count * (CHARACTER_WEIGHT if len(term) == 1 and CJK.match(term) else 1.0)
+        for term, count in counts.items()
+    }
 
 
 def has_content(text: str) -> bool:

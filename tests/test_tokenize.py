@@ -2,7 +2,7 @@
 
 import pytest
 
-from rag.tokenize import analyse, analyse_query
+from rag.tokenize import analyse, analyse_query, has_content, weigh_query
 
 
 @pytest.mark.parametrize(
@@ -28,3 +28,13 @@ def test_text_is_cut_into_these_terms(text: str, terms: list[str]) -> None:
 def test_question_words_do_not_count_unless_there_is_nothing_else() -> None:
     assert analyse_query("为什么要用mask呢") == [*analyse("要用"), "mask"]
     assert analyse_query("为什么") == analyse("为什么")
+
+
+def test_single_characters_weigh_less_than_pairs_and_words() -> None:
+    weights = weigh_query("掩码 mask 掩码")
+    assert weights == {"掩": 1.0, "码": 1.0, "掩码": 2.0, "mask": 1.0}
+
+
+def test_a_query_of_question_words_alone_has_no_content() -> None:
+    assert not has_content("这个是什么呢？")
+    assert has_content("残差是什么")
