@@ -19,6 +19,8 @@ NEIGHBOUR_SHARE = 0.2
 WORTH_SHARE = 0.5
 """A unit this far below the best one is left out even where there is room."""
 SENTENCE = re.compile(r".+?(?:[。！？!?；;](?=[^」』”’）)\]]|$)[」』”’）)]*|\n|$)", re.DOTALL)
+FENCED = re.compile(r"^(```|~~~)[ \t]*\n(.*?)\n?[ \t]*\1[ \t]*$", re.DOTALL | re.MULTILINE)
+CHINESE = re.compile(r"[\u3400-\u9fff，。；：、（）《》“”]")
 POINTER = re.compile(r"^\W*(答案)?(解析)?\W*(请)?(参考|参见|详见|来源|链接|转载|原文|摘自|引用)")
 
 Similarity = Callable[[Sequence[str]], Sequence[float]]
@@ -151,9 +153,15 @@ def write_not_covered(nearest: Sequence[Question]) -> str:
 
 
 def readable(markdown: str) -> str:
-    """Show a slice in an answer: images and rules dropped."""
-    text = unwrap_links(IMAGE.sub("", markdown))
+    """Show a slice in an answer: images and rules dropped, prose that stands in a code fence taken out of it."""
+    text = unwrap_links(IMAGE.sub("", FENCED.sub(_take_prose_out, markdown)))
     text = re.sub(r"(?m)^[ \t]*(?:\*[ \t]*){3,}$\n?", "", text)
     # A slice may begin or end inside bold text; a mark left without its partner would show.
     paragraphs = [part.replace("**", "") if part.count("**") % 2 else part for part in text.split("\n\n")]
     return re.sub(r"\n{3,}", "\n\n", "\n\n".join(paragraphs)).strip()
+
+
+def _take_prose_out(fence: re.Match[str]) -> str:
+    content = fence[2].strip()
+    is_prose = 2 * len(CHINESE.findall(content)) > len("".join(content.split()))
+    return content if is_prose else fence[0]
