@@ -6,6 +6,7 @@ turns, so that a busy machine slows both alike.
 
 import argparse
 import json
+import os
 import statistics
 import subprocess
 import sys
@@ -15,7 +16,6 @@ from pathlib import Path
 
 CORPUS = Path(__file__).parent.parent / "corpus"
 QUERY = "为什么要除以根号dk"
-PEAK = "\nimport resource; print('PEAK_KB', resource.getrusage(resource.RUSAGE_SELF).ru_maxrss)\n"
 BARE = """
 import numpy as np, onnxruntime, faiss
 from tokenizers import Tokenizer
@@ -25,10 +25,6 @@ options = onnxruntime.SessionOptions(); options.intra_op_num_threads = 1
 session = onnxruntime.InferenceSession(str(folder / "model.onnx"), options, providers=["CPUExecutionProvider"])
 ids = np.array([Tokenizer.from_file(str(folder / "tokenizer.json")).encode({query!r}).ids])
 session.run(None, {{"input_ids": ids, "attention_mask": np.ones_like(ids)}})
-"""
-ASK = """
-from rag.ask import main
-main(["--corpus", {corpus!r}, "--index", {index!r}, {query!r}])
 """
 STARTER = """
 import faiss
@@ -75,24 +71,28 @@ print("RATES", json.dumps(result))
 """
 
 
-def run_process(script: str) -> tuple[float, float, str]:
-    """Run a script in a fresh interpreter: seconds, peak memory in MB, output."""
+def run_process(*arguments: str) -> tuple[float, float, str]:
+    """Run a fresh interpreter: seconds, peak memory in MB, output."""
     started = time.perf_counter()
-    result = subprocess.run([sys.executable, "-c", script + PEAK], capture_output=True, text=True, check=False)
-    elapsed_s = time.perf_counter() - started
-    if result.returncode:
-        raise SystemExit(f"a measured process failed:\n{result.stderr[-800:]}")
-    peak_kb = next(line for line in reversed(result.stdout.splitlines()) if line.startswith("PEAK_KB")).split()[1]
-    return elapsed_s, int(peak_kb) / 1024, result.stdout
+    with tempfile.TemporaryFile("w+") as output, tempfile.TemporaryFile("w+") as errors:
+        process = subprocess.Popen([sys.executable, *arguments], stdout=output, stderr=errors)
+        _, status, usage = os.wait4(process.pid, 0)
+        elapsed_s = time.perf_counter() - started
+        process.returncode = os.waitstatus_to_exitcode(status)
+        output.seek(0)
+        errors.seek(0)
+        if process.returncode:
+            raise SystemExit(f"a measured process failed:\n{errors.read()[-800:]}")
+        return elapsed_s, usage.ru_maxrss / 1024, output.read()
 
 
 def measure_cold(rounds: int) -> None:
     """Compare a cold question with a bare process that loads the same libraries and model."""
     with tempfile.TemporaryDirectory() as index:
-        bare = BARE.format(query=QUERY)
-        ask = ASK.format(corpus=str(CORPUS), index=index, query=QUERY)
-        run_process(ask)
-        pairs = [(run_process(bare), run_process(ask)) for _ in range(rounds)]
+        bare = ("-c", BARE.format(query=QUERY))
+        ask = ("-m", "rag.ask", "--corpus", str(CORPUS), "--index", index, QUERY)
+        run_process(*ask)
+        pairs = [(run_process(*bare), run_process(*ask)) for _ in range(rounds)]
     for name, place in (("bare process", 0), ("cold ask", 1)):
         seconds = statistics.median(pair[place][0] for pair in pairs)
         peak_mb = statistics.median(pair[place][1] for pair in pairs)
@@ -104,7 +104,7 @@ def measure_cold(rounds: int) -> None:
 def measure_starter() -> None:
     """Time a stock LlamaIndex starter on the same notes, where its packages are installed."""
     try:
-        seconds, peak_mb, _ = run_process(STARTER.format(notes=str(CORPUS / "transformer-bert.md"), query=QUERY))
+        seconds, peak_mb, _ = run_process("-c", STARTER.format(notes=str(CORPUS / "transformer-bert.md"), query=QUERY))
     except SystemExit as error:
         print(f"stock LlamaIndex starter: not measured ({str(error).splitlines()[-1]})")
         return
@@ -113,7 +113,7 @@ def measure_starter() -> None:
 
 def measure_rates(rounds: int) -> None:
     """Compare the rate of embedding passages, and print the time of one query and of loading."""
-    _, peak_mb, output = run_process(RATES.format(corpus=str(CORPUS), rounds=rounds))
+    _, peak_mb, output = run_process("-c", RATES.format(corpus=str(CORPUS), rounds=rounds))
     line = next(line for line in output.splitlines() if line.startswith("RATES"))
     result = json.loads(line.removeprefix("RATES "))
     ours = statistics.median(result["ours"])

@@ -3,6 +3,7 @@
 import base64
 import html
 from collections.abc import Mapping
+from dataclasses import replace
 from pathlib import Path
 
 from eval.judge import Record
@@ -11,6 +12,8 @@ from eval.results import Board, read_board, read_result, write_text
 from eval.tables import format_board
 from rag.errors import UsageError
 
+LEFT_OUT = "full-"
+"""Begins the names of configurations that leave one part out."""
 BEGIN, END = "<!-- eval:begin -->", "<!-- eval:end -->"
 PAGE_NAME = "report.html"
 PAGE = """<!doctype html>
@@ -89,7 +92,12 @@ def fill_readme(readme: Path, board: Board) -> None:
     except OSError as error:
         raise UsageError(f"{readme}: 打不开（{error.strerror}）") from error
     before, after = split_readme(text, readme)
-    write_text(readme, f"{before}{BEGIN}\n{format_board(board)}\n{END}{after}")
+    write_text(readme, f"{before}{BEGIN}\n{format_readme(board)}\n{END}{after}")
+
+
+def format_readme(board: Board) -> str:
+    """Write the tables of the README: the ladder, without the rows that leave one part out of the whole."""
+    return format_board(replace(board, rows=tuple(row for row in board.rows if not row.name.startswith(LEFT_OUT))))
 
 
 def split_readme(text: str, readme: Path) -> tuple[str, str]:

@@ -11,7 +11,7 @@ from typing import IO, Any
 
 from rag.config import Settings, add_options, read_settings
 from rag.errors import UsageError
-from rag.shell import EXIT_ANSWERED, EXIT_NOTHING, guard, tell, write
+from rag.shell import EXIT_ANSWERED, EXIT_NOTHING, guard, leave, tell, write
 from rag.types import Answer, Citation, Query, Turn
 
 BOLD, DIM, PLAIN = "\x1b[1m", "\x1b[2m", "\x1b[0m"
@@ -168,4 +168,4 @@ def main(arguments: list[str] | None = None) -> int:
 
 
 if __name__ == "__main__":
-    sys.exit(main())
+    leave(main())

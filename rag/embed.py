@@ -3,7 +3,6 @@
 import json
 import os
 from collections.abc import Sequence
-from concurrent.futures import ThreadPoolExecutor
 from importlib.resources import as_file, files
 from pathlib import Path
 from typing import Any
@@ -72,6 +71,8 @@ class ShippedEncoder:
         if len(texts) == 1:
             vectors[0] = self._embed(texts[0])
             return vectors
+        from concurrent.futures import ThreadPoolExecutor  # 5 ms that a single question does not need
+
         with ThreadPoolExecutor(count_cores()) as pool:
             for row, vector in enumerate(pool.map(self._embed, texts)):
                 vectors[row] = vector

@@ -60,6 +60,7 @@ class WordIndex:
         pairs = sorted(term for term in seen if len(term) == 2 and not term.isascii())
         arrays["latin"] = np.frombuffer("\n".join(latin).encode(), dtype=np.uint8)
         arrays["pairs"] = np.frombuffer("".join(pairs).encode(), dtype=np.uint8)
+        arrays["term_pairs"] = np.frombuffer("".join(sorted(thesaurus.pairs)).encode(), dtype=np.uint8)
         arrays["thesaurus"] = np.frombuffer(thesaurus.to_bytes(), dtype=np.uint8)
         return cls(arrays)
 
@@ -102,9 +103,11 @@ class WordIndex:
         return any(self._concepts.has(name) for name in self._thesaurus.find(word))
 
     @cached_property
-    def _pairs(self) -> frozenset[str]:
-        text = self._arrays["pairs"].tobytes().decode()
-        return self._thesaurus.pairs.union(text[at : at + 2] for at in range(0, len(text), 2))
+    def _pairs(self) -> tuple[frozenset[str], frozenset[str]]:
+        """Known pairs of Chinese characters, and those of terms among them."""
+        texts = (self._arrays[name].tobytes().decode() for name in ("pairs", "term_pairs"))
+        own, terms = (frozenset(text[at : at + 2] for at in range(0, len(text), 2)) for text in texts)
+        return own | terms, terms
 
     @cached_property
     def _latin_words(self) -> list[str]:

@@ -1,8 +1,10 @@
 """What the commands share: exit statuses, UTF-8 output, one-line errors."""
 
+import contextlib
 import os
 import sys
 from collections.abc import Callable
+from typing import NoReturn
 
 from rag.errors import RagError
 
@@ -18,6 +20,14 @@ def tell(line: str) -> None:
 def write(text: str) -> None:
     """Print to the output."""
     print(text, flush=True)  # noqa: T201  the command's own output
+
+
+def leave(status: int) -> NoReturn:
+    """End the process at once: to unload the libraries would take another 30 ms that nobody needs to wait for."""
+    for stream in (sys.stdout, sys.stderr):
+        with contextlib.suppress(BrokenPipeError):
+            stream.flush()
+    os._exit(status)
 
 
 def guard(command: Callable[[list[str] | None], int], arguments: list[str] | None = None) -> int:

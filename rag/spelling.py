@@ -21,8 +21,8 @@ SIMILAR_SOUNDS = (("zh", "z"), ("ch", "c"), ("sh", "s"), ("ing", "in"), ("eng", 
 
 
 @cache
-def load_homophones() -> dict[str, str]:
-    """Load the characters of the same sound for every common character, tones and similar sounds folded."""
+def _load_sounds() -> tuple[str, ...]:
+    """Load the characters of each sound, tones and similar sounds folded."""
     by_sound: dict[str, str] = defaultdict(str)
     for line in (files("rag") / "data" / "pinyin.tsv").read_text(encoding="utf-8").splitlines():
         if not line.startswith("#"):
@@ -30,11 +30,13 @@ def load_homophones() -> dict[str, str]:
             for full, folded in SIMILAR_SOUNDS:
                 sound = sound.replace(full, folded)
             by_sound[sound] += characters
-    alike: dict[str, str] = defaultdict(str)
-    for characters in by_sound.values():
-        for character in characters:
-            alike[character] += characters
-    return alike
+    return tuple(by_sound.values())
+
+
+@cache
+def find_homophones(character: str) -> str:
+    """Return the common characters that sound like this one, itself among them."""
+    return "".join(characters for characters in _load_sounds() if character in characters)
 
 
 class Speller:
@@ -44,11 +46,12 @@ class Speller:
         self,
         has_word: Callable[[str], bool],
         list_words: Callable[[], Sequence[str]],
-        list_pairs: Callable[[], frozenset[str]],
+        list_pairs: Callable[[], tuple[frozenset[str], frozenset[str]]],
         thesaurus: Thesaurus,
     ) -> None:
         self._has_word, self._list_words, self._list_pairs = has_word, list_words, list_pairs
-        """Of the notes: Latin words, and pairs of neighbouring Chinese characters; listed only when they are needed."""
+        """Latin words of the notes; pairs of neighbouring Chinese characters, all known ones and those of terms. They are
+        listed only when they are needed."""
         self._thesaurus = thesaurus
 
     def mend(self, text: str) -> str:
@@ -80,14 +83,14 @@ class Speller:
 
         No known pair may be lost; and either both new pairs are known, or one belongs to a term of the field.
         """
-        pairs, term_pairs = self._list_pairs(), self._thesaurus.pairs
+        pairs, term_pairs = self._list_pairs()
         for at in range(len(run)):
             before, after = run[at - 1 : at], run[at + 1 : at + 2]
             is_unknown = [not_there not in pairs for not_there in (before + run[at], run[at] + after)]
             sides = [bool(before), bool(after)]
             if not any(side and unknown for side, unknown in zip(sides, is_unknown, strict=True)):
                 continue
-            for other in load_homophones().get(run[at], ""):
+            for other in find_homophones(run[at]):
                 left, right = before + other, other + after
                 left_known, right_known = not before or left in pairs, not after or right in pairs
                 if (before and not left_known and not is_unknown[0]) or (

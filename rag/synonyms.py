@@ -108,7 +108,7 @@ class Thesaurus:
         """Tell whether a word is a term of the field."""
         return _fold(word) in self._concepts
 
-    @cached_property
+    @property
     def pairs(self) -> frozenset[str]:
         """Pairs of neighbouring Chinese characters in the forms."""
         return frozenset(key[at : at + 2] for key in self._concepts for at in range(len(key) - 1) if CJK.match(key, at))

@@ -3,9 +3,8 @@
 from pathlib import Path
 
 from eval.queries import digest_queries, load_queries
-from eval.report import split_readme
+from eval.report import format_readme, split_readme
 from eval.results import COMMITTED, read_board
-from eval.tables import format_board
 from rag.pipeline import Notes
 
 README = Path(__file__).parent.parent / "README.md"
@@ -15,7 +14,7 @@ def test_the_table_in_the_readme_is_made_from_the_committed_results() -> None:
     text = README.read_text(encoding="utf-8")
     before, after = split_readme(text, README)
     shown = text[len(before) : len(text) - len(after)]
-    assert shown.splitlines()[1:-1] == format_board(read_board(COMMITTED)).splitlines()
+    assert shown.splitlines()[1:-1] == format_readme(read_board(COMMITTED)).splitlines()
 
 
 def test_the_committed_results_are_of_these_queries_and_this_encoder(notes: Notes) -> None:
