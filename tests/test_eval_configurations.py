@@ -49,9 +49,9 @@ def test_a_node_stands_for_the_questions_it_overlaps_largest_first() -> None:
     assert map_to_labels("other.md", 0, len(TEXT), outer) == []
 
 
-@pytest.mark.skipif(bool(find_missing()), reason="the extra `eval` is not installed")
 def test_the_stock_bm25_retriever_ranks_our_labels() -> None:
     outer = [question for question in parse() if not question.parent]
+    assert not find_missing()
     search = make_search(make_words(split_stock(TEXTS)), outer)
     ranking, confidence = search(EvalQuery("n1", Query("softmax"), "near", "dev", {}))
     assert [label for label, _ in ranking][0] == "Q1"
