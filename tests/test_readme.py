@@ -23,7 +23,7 @@ def test_the_readme_and_the_model_card_show_the_same_table() -> None:
 
 def test_every_command_and_file_the_readme_names_exists() -> None:
     makefile = (ROOT / "Makefile").read_text(encoding="utf-8")
-    for target in ("ask", "chat", "test", "bench"):
+    for target in ("ask", "chat", "test", "bench", "eval"):
         assert f"make {target}" in README
         assert f"\n{target}:" in makefile
     for path in (
