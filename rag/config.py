@@ -25,6 +25,8 @@ class Settings:
     llm: str = ""
     top_k: int = TOP_K
     color: bool = True
+    reranker: str = ""
+    """A transformers cross-encoder by id or folder; empty: none."""
     terms: Path | None = None
     """The user's own synonyms, in the format of `rag/data/terms.tsv`."""
     api_base: str = ""
@@ -68,7 +70,13 @@ def add_options(parser: ArgumentParser) -> None:
         help="换一个编码器：transformers 模型的名字或文件夹，或 api:模型名（RAG_ENCODER；默认用自带的）",
     )
     parser.add_argument(
-        "--trust-remote-code", action="store_true", default=None, help="允许 --encoder 指定的模型运行它自带的代码"
+        "--reranker", metavar="ID|PATH", help="再用一个 transformers 交叉编码器给排在前面的题重排（RAG_RERANKER）"
+    )
+    parser.add_argument(
+        "--trust-remote-code",
+        action="store_true",
+        default=None,
+        help="允许 --encoder、--reranker 指定的模型运行它们自带的代码",
     )
     parser.add_argument("--terms", metavar="FILE", help="自己的同义词表，一行一组，用制表符隔开（RAG_TERMS）")
     parser.add_argument("--version", action="version", version=f"mianjing {__version__}")
@@ -94,6 +102,7 @@ def read_settings(options: Namespace, environment: Mapping[str, str] = os.enviro
         index=Path(value("index")) if value("index") else default_index(corpus[0]),
         encoder=value("encoder"),
         llm=value("llm"),
+        reranker=value("reranker"),
         top_k=int(top_k),
         terms=Path(value("terms")) if value("terms") else None,
         color=not getattr(options, "no_color", False) and "NO_COLOR" not in environment and sys.stdout.isatty(),

@@ -19,7 +19,7 @@ from rag.retrieve import Parts, Ranking, Retriever
 from rag.split import split_questions
 from rag.synonyms import digest_groups
 from rag.tokenize import has_content
-from rag.types import Answer, Encoder, Hit, Passage, Progress, Query, Question, Span
+from rag.types import Answer, Encoder, Hit, Passage, Progress, Query, Question, Reranker, Span
 from rag.weights import coverage_threshold
 
 SECOND_SHARE = 0.9
@@ -27,6 +27,8 @@ SECOND_SHARE = 0.9
 PART_CHARS, SECOND_CHARS, LOOKUP_CHARS = 480, 200, 1_800
 """Most text quoted of the best question, of a second one, and of one asked for by number."""
 N_NEAREST = 3
+N_RERANKED = 20
+"""Hits that a cross-encoder reads, where one is named."""
 ALONE_SHARE = 0.5
 """How much a follow-up's own words count; the rest is for its topic and its words together."""
 SAME_SIZE = 0.05
@@ -76,6 +78,18 @@ class Retrieval:
     """What it names by number, if it does."""
 
 
+def load_reranker(settings: Settings) -> Reranker | None:
+    """Load the cross-encoder the settings name, if they do.
+
+    :raises EncoderError: when it cannot be loaded or reached.
+    """
+    if not settings.reranker:
+        return None
+    from rag.adapters.hf import HfReranker
+
+    return HfReranker(settings.reranker, trust_remote_code=settings.trust_remote_code)
+
+
 def open_notes(
     settings: Settings, notice: Notice, progress: Progress | None = None, parts: Parts = EVERYTHING
 ) -> "Notes":
@@ -120,6 +134,7 @@ class Notes:
     _words: WordIndex = field(init=False)
     _retriever: Retriever = field(init=False)
     _passages: dict[str, list[Passage]] = field(init=False)
+    _reranker: Reranker | None = field(init=False)
     _ids: dict[str, str] = field(init=False)
     """Label to id of every question."""
 
@@ -134,6 +149,7 @@ class Notes:
             self._words,
             self.parts,
         )
+        self._reranker = load_reranker(self.settings)
         self._ids = {question.label: question.id for question in content.questions}
         self._passages = {question.id: [] for question in content.questions if not question.parent}
         for passage in content.passages:
@@ -201,10 +217,14 @@ class Notes:
         return resolve(query) if self.parts.history else Resolved(query.text, leans=False)
 
     def _search_each(self, queries: Sequence[Query]) -> list[Asked]:
-        return [
-            Asked(self._resolve(query).text, self._retriever.to_hits(ranking, self.settings.top_k), ranking.coverage)
-            for query, ranking in zip(queries, self.rank(queries), strict=True)
-        ]
+        several = []
+        for query, ranking in zip(queries, self.rank(queries), strict=True):
+            text = self._resolve(query).text
+            hits = self._retriever.to_hits(ranking, max(self.settings.top_k, N_RERANKED if self._reranker else 0))
+            if self._reranker:
+                hits = rerank(text, hits, self._reranker)
+            several.append(Asked(text, hits[: self.settings.top_k], ranking.coverage))
+        return several
 
     def _similarity(self, text: str) -> Callable[[Sequence[str]], Sequence[float]]:
         def compare(parts: Sequence[str]) -> Sequence[float]:
@@ -290,6 +310,14 @@ class Notes:
         """Fold a question's text for comparison: words only, its sub-questions' numbers left out."""
         text = " ".join(passage.search_text for passage in self._passages[question.parent or question.id])
         return re.sub(r"\d+(?:\.\d+)+|\W+", "", text)
+
+
+def rerank(text: str, hits: Sequence[Hit], reranker: Reranker) -> tuple[Hit, ...]:
+    """Put hits in the order a cross-encoder gives their titles with their best passages; the scores stay by rank."""
+    texts = [f"{hit.question.title}\n{hit.passages[0][0].search_text if hit.passages else ''}" for hit in hits]
+    scores = reranker.score(text, texts) if texts else []
+    order = sorted(range(len(hits)), key=lambda at: (-scores[at], at))
+    return tuple(replace(hits[at], score=hit.score) for at, hit in zip(order, hits, strict=True))
 
 
 def _merge(several: Sequence[Asked], k: int) -> tuple[Hit, ...]:

@@ -226,3 +226,10 @@ class Encoder(Protocol):
 
     def embed_passages(self, texts: Sequence[str], progress: Progress | None = None) -> Vectors:
         """Embed passages; in the order given."""
+
+
+class Reranker(Protocol):
+    """Reads a query and passages together and puts them in a better order."""
+
+    def score(self, query: str, texts: Sequence[str]) -> Sequence[float]:
+        """Score texts for a query; higher is better."""

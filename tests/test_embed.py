@@ -10,9 +10,9 @@ from pathlib import Path
 import numpy as np
 import pytest
 import torch
-from transformers import BertConfig, BertModel, BertTokenizerFast
+from transformers import BertConfig, BertForSequenceClassification, BertModel, BertTokenizerFast
 
-from rag.adapters.hf import HfEncoder
+from rag.adapters.hf import HfEncoder, HfReranker
 from rag.embed import ApiEncoder, ShippedEncoder
 from rag.errors import EncoderError
 from rag.types import Encoder
@@ -115,6 +115,21 @@ def test_a_models_own_query_prompt_is_put_before_queries_alone(tmp_path: Path) -
     encoder = HfEncoder(str(make_tiny_model(tmp_path / "model", prompt="问：")))
     np.testing.assert_allclose(encoder.embed_queries(["红烧肉"]), encoder.embed_passages(["问：红烧肉"]), atol=1e-6)
     assert not np.allclose(encoder.embed_queries(["红烧肉"]), encoder.embed_passages(["红烧肉"]))
+
+
+@pytest.mark.parametrize("n_labels", [1, 2])
+def test_a_cross_encoder_by_path_scores_as_the_model_itself(tmp_path: Path, n_labels: int) -> None:
+    folder = make_tiny_model(tmp_path / "model")
+    config = BertConfig.from_pretrained(folder, num_labels=n_labels)
+    model = BertForSequenceClassification(config).eval()
+    model.save_pretrained(folder)
+    texts = ["注意力机制", "红烧肉", "a b"]
+    scores = HfReranker(str(folder)).score("什么是注意力", texts)
+    tokenizer = BertTokenizerFast.from_pretrained(folder)
+    with torch.no_grad():
+        logits = [model(**tokenizer("什么是注意力", text, return_tensors="pt")).logits[0] for text in texts]
+    expected = [float(row[0] if n_labels == 1 else row.log_softmax(0)[1]) for row in logits]
+    assert scores == pytest.approx(expected, abs=1e-5)
 
 
 def test_another_models_fingerprint_differs(tmp_path: Path) -> None:

@@ -58,28 +58,56 @@ def _read_json(path: Path) -> Any:
     return json.loads(path.read_text(encoding="utf-8")) if path.exists() else {}
 
 
+def _load(folder: Path, kind: str, *, trust_remote_code: bool) -> tuple[Any, Any, Any]:
+    """Load tokenizer and model (by the name of its transformers class), and return torch with them.
+
+    :raises EncoderError: when the folder holds no such model.
+    """
+    try:
+        import torch
+        import transformers
+    except ImportError as error:
+        raise _missing_extra() from error
+    try:
+        # Only safetensors: a pickled checkpoint can run code.
+        options: dict[str, Any] = {"local_files_only": True, "trust_remote_code": trust_remote_code}
+        tokenizer = transformers.AutoTokenizer.from_pretrained(folder, **options)
+        model = getattr(transformers, kind).from_pretrained(folder, use_safetensors=True, **options)
+    except (OSError, ValueError, KeyError, ImportError) as error:
+        reason = str(error).strip().splitlines()[0][:160]
+        raise EncoderError(f"{folder}: 读不出 transformers 模型（{reason}）；文件夹里要有 safetensors 权重") from error
+    return tokenizer, model.eval().float(), torch
+
+
+class HfReranker:
+    """A transformers cross-encoder: reads query and passage together and says how well they fit."""
+
+    def __init__(self, spec: str, *, trust_remote_code: bool = False) -> None:
+        folder = find_model(spec)
+        kind = "AutoModelForSequenceClassification"
+        self._tokenizer, self._model, self._torch = _load(folder, kind, trust_remote_code=trust_remote_code)
+        places = getattr(self._model.config, "max_position_embeddings", MAX_TOKENS)
+        self._max_tokens = min(places, MAX_TOKENS)
+
+    def score(self, query: str, texts: Sequence[str]) -> list[float]:
+        """Score texts for a query; higher is better. Of several outputs the last is taken to mean relevant."""
+        batch = self._tokenizer(
+            [query] * len(texts), list(texts), truncation="longest_first", max_length=self._max_tokens, padding=True,
+            return_tensors="pt",
+        )  # fmt: skip
+        with self._torch.inference_mode():
+            logits = self._model(**batch).logits
+        scores = logits[:, 0] if logits.shape[1] == 1 else logits.log_softmax(dim=1)[:, -1]
+        values: list[float] = scores.tolist()
+        return values
+
+
 class HfEncoder:
     """A transformers encoder with the pooling and prompts that its own files name."""
 
     def __init__(self, spec: str, *, trust_remote_code: bool = False) -> None:
         folder = find_model(spec)
-        try:
-            import torch
-            from transformers import AutoModel, AutoTokenizer
-        except ImportError as error:
-            raise _missing_extra() from error
-        self._torch = torch
-        try:
-            # Only safetensors: a pickled checkpoint can run code.
-            options: dict[str, Any] = {"local_files_only": True, "trust_remote_code": trust_remote_code}
-            self._tokenizer = AutoTokenizer.from_pretrained(folder, **options)
-            self._model = AutoModel.from_pretrained(folder, use_safetensors=True, **options).eval()
-        except (OSError, ValueError, KeyError, ImportError) as error:
-            reason = str(error).strip().splitlines()[0][:160]
-            raise EncoderError(
-                f"{folder}: 读不出 transformers 模型（{reason}）；文件夹里要有 safetensors 权重"
-            ) from error
-        self._model.float()
+        self._tokenizer, self._model, self._torch = _load(folder, "AutoModel", trust_remote_code=trust_remote_code)
         self.dim = int(self._model.config.hidden_size)
         self._read_settings(folder)
         self.fingerprint = f"hf:{_digest_folder(folder)}:{self._pooling}"
