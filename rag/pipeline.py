@@ -27,6 +27,8 @@ SECOND_SHARE = 0.9
 PART_CHARS, SECOND_CHARS, LOOKUP_CHARS = 480, 200, 1_800
 """Most text quoted of the best question, of a second one, and of one asked for by number."""
 N_NEAREST = 3
+NEAR_SCORE = 0.5
+"""Of a question that holds or repeats one asked for by number."""
 N_RERANKED = 20
 """Hits that a cross-encoder reads, where one is named."""
 ALONE_SHARE = 0.5
@@ -178,11 +180,7 @@ class Notes:
         if not text or not self._passages:
             return Retrieval((), 0.0)
         if lookup := find_numbers(text, self.questions):
-            named = {question.id: question for question in lookup.questions}
-            holders = {question.id: question for question in self.questions}
-            named |= {question.parent: holders[question.parent] for question in lookup.questions if question.parent}
-            hits = tuple(Hit(question, 1.0) for question in named.values())
-            return Retrieval(hits, float(bool(hits)), lookup=lookup)
+            return self._look_up(lookup)
         if not query.history and not has_content(text):
             return Retrieval((), 0.0)
         pieces = split_questions(text) if self.parts.split else [text]
@@ -194,6 +192,20 @@ class Notes:
             return Retrieval(whole.hits, whole.coverage, (whole,))
         hits = _merge(served, self.settings.top_k)
         return Retrieval(hits, max(asked.coverage for asked in served), tuple(several))
+
+    def _look_up(self, lookup: Lookup) -> Retrieval:
+        """Rank the questions named by number, then what holds them and what says the same."""
+        by_id = {question.id: question for question in self.questions}
+        by_label = {question.label: question for question in self.questions}
+        named = {question.id: question for question in lookup.questions}
+        near = {question.parent: by_id[question.parent] for question in lookup.questions if question.parent}
+        same = (
+            by_label[label] for question in [*named.values(), *near.values()] for label in self._same_content(question)
+        )
+        near |= {question.id: question for question in same}
+        hits = [Hit(question, 1.0) for question in named.values()]
+        hits += [Hit(question, NEAR_SCORE) for key, question in near.items() if key not in named]
+        return Retrieval(tuple(hits), float(bool(hits)), lookup=lookup)
 
     def rank(self, queries: Sequence[Query]) -> list[Ranking]:
         """Describe and score the candidates for queries that ask one thing each, perhaps as a follow-up."""
