@@ -1,6 +1,5 @@
 """Compose the stages: `open_notes` finds or makes the index, `Notes.ask` answers from it."""
 
-import re
 import time
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field, replace
@@ -11,15 +10,12 @@ from rag.config import Settings
 from rag.corpus import corpus_digest
 from rag.embed import ApiEncoder, ShippedEncoder
 from rag.errors import EncoderError, IndexFault
-from rag.history import Resolved, resolve
 from rag.index import OpenIndex, open_index
-from rag.lexical import WordIndex
-from rag.lookup import Lookup, find_numbers
-from rag.retrieve import Parts, Ranking, Retriever
-from rag.split import split_questions
+from rag.lookup import Lookup
+from rag.retrieve import Parts, Ranking
+from rag.search import Retrieval, Searcher
 from rag.synonyms import digest_groups
-from rag.tokenize import has_content
-from rag.types import Answer, Encoder, Hit, Passage, Progress, Query, Question, Reranker, Span
+from rag.types import Answer, Encoder, Hit, Progress, Query, Question, Reranker, Span
 from rag.weights import coverage_threshold
 
 SECOND_SHARE = 0.9
@@ -27,14 +23,6 @@ SECOND_SHARE = 0.9
 PART_CHARS, SECOND_CHARS, LOOKUP_CHARS = 480, 200, 1_800
 """Most text quoted of the best question, of a second one, and of one asked for by number."""
 N_NEAREST = 3
-NEAR_SCORE = 0.5
-"""Of a question that holds or repeats one asked for by number."""
-N_RERANKED = 20
-"""Hits that a cross-encoder reads, where one is named."""
-ALONE_SHARE = 0.5
-"""How much a follow-up's own words count; the rest is for its topic and its words together."""
-SAME_SIZE = 0.05
-"""Questions that say the same differ in length by no more than this share."""
 
 EVERYTHING = Parts()
 Notice = Callable[[str], None]
@@ -56,28 +44,6 @@ def load_encoder(settings: Settings) -> Encoder:
     from rag.adapters.hf import HfEncoder
 
     return HfEncoder(spec, trust_remote_code=settings.trust_remote_code)
-
-
-@dataclass(frozen=True, slots=True)
-class Asked:
-    """One of the questions a message asks, with what was found for it."""
-
-    text: str
-    hits: tuple[Hit, ...]
-    coverage: float
-
-
-@dataclass(frozen=True, slots=True)
-class Retrieval:
-    """The questions of the notes for a message, best first."""
-
-    hits: tuple[Hit, ...]
-    coverage: float
-    """Probability that the notes cover it."""
-    asked: tuple[Asked, ...] = ()
-    """More than one when the message asks several things."""
-    lookup: Lookup | None = None
-    """What it names by number, if it does."""
 
 
 def load_reranker(settings: Settings) -> Reranker | None:
@@ -133,29 +99,11 @@ class Notes:
     encoder: Encoder
     settings: Settings
     parts: Parts = EVERYTHING
-    _words: WordIndex = field(init=False)
-    _retriever: Retriever = field(init=False)
-    _passages: dict[str, list[Passage]] = field(init=False)
-    _reranker: Reranker | None = field(init=False)
-    _ids: dict[str, str] = field(init=False)
-    """Label to id of every question."""
+    _searcher: Searcher = field(init=False)
 
     def __post_init__(self) -> None:
-        content = self.index.content
-        self._words = WordIndex(content.lexical)
-        self._retriever = Retriever(
-            content.questions,
-            content.passages,
-            content.vectors,
-            self.encoder,
-            self._words,
-            self.parts,
-        )
-        self._reranker = load_reranker(self.settings)
-        self._ids = {question.label: question.id for question in content.questions}
-        self._passages = {question.id: [] for question in content.questions if not question.parent}
-        for passage in content.passages:
-            self._passages[passage.question].append(passage)
+        reranker = load_reranker(self.settings)
+        self._searcher = Searcher(self.index.content, self.encoder, reranker, self.parts, self.settings.top_k)
 
     @property
     def questions(self) -> tuple[Question, ...]:
@@ -176,67 +124,11 @@ class Notes:
 
     def search(self, query: Query) -> Retrieval:
         """Rank the questions of the notes for a query."""
-        text = query.text.strip()
-        if not text or not self._passages:
-            return Retrieval((), 0.0)
-        if lookup := find_numbers(text, self.questions):
-            return self._look_up(lookup)
-        if not query.history and not has_content(text):
-            return Retrieval((), 0.0)
-        pieces = split_questions(text) if self.parts.split else [text]
-        whole, *several = self._search_each(
-            [replace(query, text=text), *(Query(piece) for piece in pieces if len(pieces) > 1)]
-        )
-        served = [asked for asked in several if asked.coverage >= coverage_threshold()]
-        if len({asked.hits[0].question.id for asked in served}) < 2:
-            return Retrieval(whole.hits, whole.coverage, (whole,))
-        hits = _merge(served, self.settings.top_k)
-        return Retrieval(hits, max(asked.coverage for asked in served), tuple(several))
-
-    def _look_up(self, lookup: Lookup) -> Retrieval:
-        """Rank the questions named by number, then what holds them and what says the same."""
-        by_id = {question.id: question for question in self.questions}
-        by_label = {question.label: question for question in self.questions}
-        named = {question.id: question for question in lookup.questions}
-        near = {question.parent: by_id[question.parent] for question in lookup.questions if question.parent}
-        same = (
-            by_label[label] for question in [*named.values(), *near.values()] for label in self._same_content(question)
-        )
-        near |= {question.id: question for question in same}
-        hits = [Hit(question, 1.0) for question in named.values()]
-        hits += [Hit(question, NEAR_SCORE) for key, question in near.items() if key not in named]
-        return Retrieval(tuple(hits), float(bool(hits)), lookup=lookup)
+        return self._searcher.search(query)
 
     def rank(self, queries: Sequence[Query]) -> list[Ranking]:
-        """Describe and score the candidates for queries that ask one thing each, perhaps as a follow-up."""
-        mend = self._words.mend if self.parts.spelling else str
-        resolved = [self._resolve(query) for query in queries]
-        texts = [
-            [mend(one.text), mend(query.text)] if one.leans else [mend(one.text)]
-            for query, one in zip(queries, resolved, strict=True)
-        ]
-        vectors = iter(self._retriever.embed([text for own in texts for text in own]))
-        rankings = []
-        for own, one in zip(texts, resolved, strict=True):
-            cited = [self._ids[label] for label in one.cited if label in self._ids]
-            ranking = self._retriever.rank(own[0], next(vectors)[None], cited)
-            for alone in own[1:]:
-                ranking = self._retriever.mix(ranking, alone, next(vectors)[None], cited, ALONE_SHARE)
-            rankings.append(ranking)
-        return rankings
-
-    def _resolve(self, query: Query) -> Resolved:
-        return resolve(query) if self.parts.history else Resolved(query.text, leans=False)
-
-    def _search_each(self, queries: Sequence[Query]) -> list[Asked]:
-        several = []
-        for query, ranking in zip(queries, self.rank(queries), strict=True):
-            text = self._resolve(query).text
-            hits = self._retriever.to_hits(ranking, max(self.settings.top_k, N_RERANKED if self._reranker else 0))
-            if self._reranker:
-                hits = rerank(text, hits, self._reranker)
-            several.append(Asked(text, hits[: self.settings.top_k], ranking.coverage))
-        return several
+        """Describe and score the candidates for queries that ask one thing each."""
+        return self._searcher.rank(queries)
 
     def _similarity(self, text: str) -> Callable[[Sequence[str]], Sequence[float]]:
         def compare(parts: Sequence[str]) -> Sequence[float]:
@@ -290,55 +182,24 @@ class Notes:
     def _worth_quoting(self, hits: Sequence[Hit]) -> list[Hit]:
         """Keep the first hit and a near second one that does not say the same."""
         first = hits[0]
-        same = set(self._same_content(first.question))
+        same = set(self._searcher.same_content(first.question))
         others = [hit for hit in hits[1:] if hit.question.label not in same]
         return [first, *(hit for hit in others[:1] if hit.score >= SECOND_SHARE * first.score)]
 
     def _heading(self, question: Question, score: float) -> Span:
         """Return the span of a question's own heading, for one that has no text to quote."""
-        first = next(p for p in self._passages[question.parent or question.id] if p.end > question.start)
+        first = next(p for p in self._searcher.passages[question.parent or question.id] if p.end > question.start)
         start = question.start - first.start
         return Span(question, first, start, start + len(question.printed.split("\n")[0]), score)
 
     def _spans(self, question: Question, text: str, limit: int, score: float) -> list[Span]:
-        passages = self._passages[question.parent or question.id]
+        passages = self._searcher.passages[question.parent or question.id]
         if question.parent:
             passages = [p for p in passages if p.start < question.end and p.end > question.start]
         return extract(question, passages, self._similarity(text), limit, score)
 
     def _labels(self, spans: Sequence[Span]) -> dict[str, list[str]]:
-        return {span.question.id: self._same_content(span.question) for span in spans}
-
-    def _same_content(self, question: Question) -> list[str]:
-        """Return the labels of the questions that say the same, in the order of the notes."""
-        own = self._fold(question)
-        if question.parent or not own:
-            return [question.label]
-        size = question.end - question.start
-        alike = (q for q in self.questions if not q.parent and abs(q.end - q.start - size) <= SAME_SIZE * size)
-        return [other.label for other in alike if other.id == question.id or self._fold(other) == own]
-
-    def _fold(self, question: Question) -> str:
-        """Fold a question's text for comparison: words only, its sub-questions' numbers left out."""
-        text = " ".join(passage.search_text for passage in self._passages[question.parent or question.id])
-        return re.sub(r"\d+(?:\.\d+)+|\W+", "", text)
-
-
-def rerank(text: str, hits: Sequence[Hit], reranker: Reranker) -> tuple[Hit, ...]:
-    """Put hits in the order a cross-encoder gives their titles with their best passages; the scores stay by rank."""
-    texts = [f"{hit.question.title}\n{hit.passages[0][0].search_text if hit.passages else ''}" for hit in hits]
-    scores = reranker.score(text, texts) if texts else []
-    order = sorted(range(len(hits)), key=lambda at: (-scores[at], at))
-    return tuple(replace(hits[at], score=hit.score) for at, hit in zip(order, hits, strict=True))
-
-
-def _merge(several: Sequence[Asked], k: int) -> tuple[Hit, ...]:
-    """Merge the rankings of several questions: each hit counts with its best score (CombMAX, Fox & Shaw 1994)."""
-    best: dict[str, Hit] = {}
-    for hit in (hit for asked in several for hit in asked.hits):
-        if hit.question.id not in best or hit.score > best[hit.question.id].score:
-            best[hit.question.id] = hit
-    return tuple(sorted(best.values(), key=lambda hit: -hit.score)[:k])
+        return {span.question.id: self._searcher.same_content(span.question) for span in spans}
 
 
 def _to_ranking(found: Retrieval) -> tuple[tuple[str, float], ...]:

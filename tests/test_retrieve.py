@@ -6,8 +6,9 @@ from dataclasses import replace
 import numpy as np
 import pytest
 
-from rag.pipeline import Notes, rerank
+from rag.pipeline import Notes
 from rag.retrieve import Parts, standardise
+from rag.search import rerank
 from rag.types import Query, Turn
 from rag.weights import COVER_SIGNS, SIGNS, coverage_threshold, estimate_coverage, load_weights
 
