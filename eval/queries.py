@@ -96,7 +96,11 @@ def select_split(queries: Sequence[EvalQuery], split: str) -> tuple[EvalQuery, .
 
 def digest_queries(queries: Sequence[EvalQuery]) -> str:
     """Hash queries and judgements, to tell results on other data apart."""
-    return hashlib.blake2b(repr(queries).encode("utf-8", "surrogatepass"), digest_size=16).hexdigest()
+    judged = [
+        (q.id, q.query.text, [(t.role, t.content) for t in q.query.history], q.category, q.split, q.grades, q.evidence)
+        for q in queries
+    ]
+    return hashlib.blake2b(repr(judged).encode("utf-8", "surrogatepass"), digest_size=16).hexdigest()
 
 
 def load_beir(folder: Path) -> RetrievalSet:

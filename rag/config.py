@@ -4,11 +4,12 @@ import os
 import sys
 from argparse import ArgumentParser, Namespace
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 
 from rag import __version__
 from rag.errors import UsageError
+from rag.types import LENGTHS, Length
 
 TOP_K = 10
 
@@ -23,6 +24,10 @@ class Settings:
     encoder: str = ""
     """Empty: the shipped one; `api:MODEL`: an endpoint; else a transformers model by id or folder."""
     llm: str = ""
+    """Empty: answers are quotes; `openai:MODEL`: a server that speaks OpenAI's protocol; `hf:ID|PATH`: a local model."""
+    llm_base_url: str = ""
+    llm_api_key: str = field(default="", repr=False)
+    length: Length = "normal"
     top_k: int = TOP_K
     color: bool = True
     reranker: str = ""
@@ -30,7 +35,7 @@ class Settings:
     terms: Path | None = None
     """The user's own synonyms, in the format of `rag/data/terms.tsv`."""
     api_base: str = ""
-    api_key: str = ""
+    api_key: str = field(default="", repr=False)
     trust_remote_code: bool = False
     """Whether a named model may bring code of its own; only the user can say so."""
 
@@ -97,11 +102,17 @@ def read_settings(options: Namespace, environment: Mapping[str, str] = os.enviro
     top_k = value("top_k") or str(TOP_K)
     if not top_k.isdecimal() or int(top_k) < 1:
         raise UsageError(f"--top-k（RAG_TOP_K）：要一个不小于 1 的整数，写的却是 {top_k!r}")
+    length = value("length") or "normal"
+    if length not in LENGTHS:
+        raise UsageError(f"--length（RAG_LENGTH）：要 {'、'.join(LENGTHS)} 中的一个，写的却是 {length!r}")
     return Settings(
         corpus=corpus,
         index=Path(value("index")) if value("index") else default_index(corpus[0]),
         encoder=value("encoder"),
         llm=value("llm"),
+        llm_base_url=environment.get("RAG_LLM_BASE_URL", ""),
+        llm_api_key=environment.get("RAG_LLM_API_KEY", "") or environment.get("OPENAI_API_KEY", ""),
+        length=next(known for known in LENGTHS if known == length),
         reranker=value("reranker"),
         top_k=int(top_k),
         terms=Path(value("terms")) if value("terms") else None,

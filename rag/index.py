@@ -20,7 +20,7 @@ from rag.errors import IndexBusy, IndexFault
 from rag.types import Passage, Question, Section
 from rag.vectors import VectorIndex
 
-SCHEMA = 3
+SCHEMA = 4
 """Raised whenever a file's layout or the meaning of a field changes: older indexes are rebuilt."""
 CURRENT = "CURRENT"
 KEPT_GENERATIONS = 2

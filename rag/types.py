@@ -3,9 +3,9 @@
 Offsets are half-open characters into `Document.text`; lines are 1-based and both ends count. Scores: higher is better.
 """
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, field
-from typing import Literal, Protocol
+from typing import Literal, Protocol, get_args
 
 import numpy as np
 import numpy.typing as npt
@@ -14,6 +14,12 @@ Vectors = npt.NDArray[np.float32]
 """(n_texts, dim) float32, L2-normalised rows."""
 AnswerText = Literal["text", "empty", "picture"]
 """What a question offers: text, nothing at all, or only pictures."""
+Length = Literal["short", "normal", "full"]
+"""How much an answer says: half a minute, two minutes, everything; read aloud."""
+LENGTHS: tuple[Length, ...] = get_args(Length)
+Unit = Literal["line", "page", "cell"]
+"""What the places of a document count: lines of Markdown or text, pages of a PDF, cells of a notebook."""
+VerdictName = Literal["supported", "partly", "unsupported"]
 Progress = Callable[[int, int], None]
 """Called with (done, total) while something long runs."""
 
@@ -29,6 +35,8 @@ class Document:
     text: str
     digest: str
     """Hex digest of the file's bytes."""
+    unit: Unit = "line"
+    """What its places count; pages and cells are parted by form feeds in `text`."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -91,6 +99,8 @@ class Passage:
     """Cleaned body for retrieval, marks and links removed; never cited. May be empty."""
     digest: str
     """Hex digest of headings and search text: what its embedding depends on."""
+    unit: Unit = "line"
+    """What `lines` counts."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -107,6 +117,9 @@ class Query:
 
     text: str
     history: tuple[Turn, ...] = ()
+    length: Length = "normal"
+    generate: bool = True
+    """Whether a language model may write the answer, where one is named; else the notes are quoted."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -185,6 +198,21 @@ class Citation:
     score: float
     digest: str = ""
     """Content hash of the quote."""
+    unit: Unit = "line"
+    """What `lines` counts."""
+
+
+@dataclass(frozen=True, slots=True)
+class Check:
+    """A sentence of a generated answer, held against the notes it cites."""
+
+    sentence: str
+    """As it stands in the answer, its labels left out."""
+    labels: tuple[str, ...]
+    """The questions it cites, after repair."""
+    verdict: VerdictName
+    reason: str = ""
+    """Why it is not fully supported, in words for the reader; empty when it is."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -201,6 +229,18 @@ class Answer:
     coverage: float = 0.0
     """Probability that the notes cover the query."""
     elapsed_ms: float = 0.0
+    related: tuple[tuple[str, str], ...] = ()
+    """(label, title) of questions worth reading next."""
+    checks: tuple[Check, ...] = ()
+    """Of a generated answer, sentence by sentence."""
+    model: str = ""
+    """Name of the language model that wrote it; empty for quotes."""
+    notice: str = ""
+    """One line the reader should see beside the answer, such as why the model could not be asked."""
+
+
+Reply = Iterator[str | Answer]
+"""An answer as it is written: pieces of its text, and last of all the whole `Answer`, whose text is the final word."""
 
 
 class Encoder(Protocol):

@@ -111,7 +111,7 @@ def test_an_index_of_another_encoder_is_stale(tmp_path: Path) -> None:
 def test_an_index_of_another_schema_is_stale(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     write_generation(tmp_path, make_content())
     monkeypatch.setattr("rag.index.SCHEMA", 99)
-    with pytest.raises(IndexFault, match="索引格式是第 3 版"):
+    with pytest.raises(IndexFault, match="索引格式是第 4 版"):
         open_index(tmp_path)
 
 
