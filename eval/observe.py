@@ -76,7 +76,7 @@ class Workbench:
 
     def run(self, configuration: Configuration) -> Result:
         """Ask and judge all queries with one configuration."""
-        notes = Notes(self.notes.index, self.encoder, self.notes.settings, configuration.parts)
+        notes = replace(self.notes, encoder=self.encoder, parts=configuration.parts)
         observations = observe_notes(notes, self.queries)
         return self.make_result(configuration.name, configuration.description, repr(configuration.parts), observations)
 

@@ -54,6 +54,8 @@ class OpenIndex:
     """A generation in memory; later generations on disk do not disturb it."""
 
     content: IndexContent
+    generation: str = ""
+    """As `current_generation` names it; empty for one that is on no disk."""
 
 
 def _digest(data: bytes) -> str:
@@ -188,7 +190,15 @@ def open_index(folder: Path, encoder: str | None = None) -> OpenIndex:
                 raise IndexFault(f"{error.filename}: 索引缺了这个文件；重建：{INGEST}") from error
     if encoder is not None and content.encoder != encoder:
         raise IndexFault(f"{folder}: 索引是用另一个编码器做的（{content.encoder}，现在是 {encoder}）；重建：{INGEST}")
-    return OpenIndex(content)
+    return OpenIndex(content, " ".join(pointer))
+
+
+def current_generation(folder: Path) -> str:
+    """Name the generation that CURRENT points to and its digest; empty when there is none to open."""
+    try:
+        return " ".join(_read_pointer(folder))
+    except IndexFault:
+        return ""
 
 
 def _read_pointer(folder: Path) -> tuple[str, str]:

@@ -58,7 +58,7 @@ def open_notes(
     :param parts: which parts of retrieval are on.
     :raises RagError: when there is neither an index nor a way to build one.
     """
-    encoder = load_encoder(settings)
+    encoder, reranker = load_encoder(settings), load_reranker(settings)
     former: OpenIndex | None = None
     reason = "笔记有改动"
     try:
@@ -66,7 +66,7 @@ def open_notes(
     except IndexFault as fault:
         reason = str(fault)
     if former and former.content.corpus == corpus_digest(settings.corpus, digest_groups(settings.terms)):
-        return Notes(former, encoder, settings, parts)
+        return Notes(former, encoder, settings, parts, reranker)
     notice(f"{reason.partition('；')[0]}，正在更新索引……")
     from rag.build import build, make_content  # the parser is not needed to answer
 
@@ -76,10 +76,10 @@ def open_notes(
         # Notes can be read and asked even where nothing can be written.
         notice(f"{fault}；这一次先不保存索引")
         content, _ = make_content(settings, encoder, former, progress)
-        return Notes(OpenIndex(content), encoder, settings, parts)
+        return Notes(OpenIndex(content), encoder, settings, parts, reranker)
     for problem in report.problems:
         notice(problem)
-    return Notes(open_index(settings.index, encoder.fingerprint), encoder, settings, parts)
+    return Notes(open_index(settings.index, encoder.fingerprint), encoder, settings, parts, reranker)
 
 
 @dataclass(slots=True)
@@ -90,12 +90,12 @@ class Notes:
     encoder: Encoder
     settings: Settings
     parts: Parts = EVERYTHING
+    reranker: Reranker | None = None
     _searcher: Searcher = field(init=False)
     _extractive: Extractive = field(init=False)
 
     def __post_init__(self) -> None:
-        reranker = load_reranker(self.settings)
-        self._searcher = Searcher(self.index.content, self.encoder, reranker, self.parts, self.settings.top_k)
+        self._searcher = Searcher(self.index.content, self.encoder, self.reranker, self.parts, self.settings.top_k)
         self._extractive = Extractive(self._searcher, self.encoder)
 
     @property

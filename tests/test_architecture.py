@@ -22,7 +22,7 @@ PARTS = {
     "split": {"history"},
 }
 """Modules that a larger one is made of."""
-ABOVE = {"build", "pipeline", "search", "extractive", "ask", "ingest", "shell"}
+ABOVE = {"build", "pipeline", "search", "extractive", "live", "ask", "ingest", "shell"}
 HEAVY = ("torch", "transformers", "llama_index", "gradio", "pandas")
 
 
