@@ -1,124 +1,25 @@
-"""Compose an extractive answer: the sentences and blocks of the best questions that answer the query, each cited."""
+"""Word an extractive answer: quotes made readable, each with its labels, and what is said where there is none."""
 
 import re
-from collections.abc import Callable, Iterator, Sequence
-from dataclasses import dataclass
+from collections.abc import Sequence
 
-import numpy as np
+from rag.markdown import IMAGE, plain_words, unwrap_links
+from rag.types import Question
+from rag.unfinished import (
+    is_cut_off as is_cut_off,
+)  # what the answer says of a question, the list of questions shows too
 
-from rag.markdown import ADDRESS, IMAGE, LINK, SETEXT, Block, plain_words, split_blocks, unwrap_links
-from rag.types import Passage, Question, Span
-
-MAX_UNITS_SCORED = 24
-"""Sentences embedded for one answer: some 2 ms each."""
-UNIT_CHARS = 200
-"""Part of a unit that is embedded."""
-ASKING_PENALTY = 0.3
-"""Cosine taken from a sentence that asks: a question repeats the query and answers nothing."""
-NEIGHBOUR_SHARE = 0.2
-WORTH_SHARE = 0.5
-"""A unit this far below the best one is left out even where there is room."""
-SENTENCE = re.compile(r".+?(?:[。！？!?；;](?=[^」』”’）)\]]|$)[」』”’）)]*|\n|$)", re.DOTALL)
 FENCED = re.compile(r"^(```|~~~)[ \t]*\n(.*?)\n?[ \t]*\1[ \t]*$", re.DOTALL | re.MULTILINE)
 CHINESE = re.compile(r"[\u3400-\u9fff，。；：、（）《》“”]")
-POINTER = re.compile(r"^\W*(答案)?(解析)?\W*(请)?(参考|参见|详见|来源|链接|转载|原文|摘自|引用)")
-
-Similarity = Callable[[Sequence[str]], Sequence[float]]
-"""Texts to their closeness to the query."""
-
-
-@dataclass(frozen=True, slots=True)
-class Unit:
-    """A sentence, or a block that must stay whole, inside one passage."""
-
-    passage: Passage
-    start: int
-    end: int
-    is_block: bool
-
-    @property
-    def text(self) -> str:
-        """The exact slice."""
-        return self.passage.text[self.start : self.end]
-
-
-def split_units(question: Question, passages: Sequence[Passage]) -> list[Unit]:
-    """Split the answer text of a question into units, in the order of the notes; its headings are left out."""
-    units = []
-    for passage in sorted(passages, key=lambda passage: passage.start):
-        skip = max(0, question.body_start - passage.start)
-        stop = min(len(passage.text), question.end - passage.start)
-        body = passage.text[skip:stop]
-        blocks = [block for block in split_blocks(body) if block.kind != "heading"]
-        for place, block in enumerate(blocks):
-            following = blocks[place + 1] if place + 1 < len(blocks) else None
-            underlined = following and following.start == block.end and SETEXT.match(following.slice_of(body))
-            if block.kind == "rule" or underlined:
-                continue
-            if block.kind != "prose":
-                units.append(Unit(passage, skip + block.start, skip + block.end, is_block=True))
-                continue
-            units += [
-                Unit(passage, skip + start, skip + end, is_block=False) for start, end in _split_prose(body, block)
-            ]
-    return [unit for unit in units if not _is_noise(unit)]
-
-
-def _split_prose(body: str, block: Block) -> Iterator[tuple[int, int]]:
-    """Yield the sentences of a paragraph; lines that only point elsewhere (`答案参考：<link>`) are left out."""
-    at = block.start
-    for line in block.slice_of(body).splitlines(keepends=True):
-        points_away = POINTER.match(line) and (LINK.search(line) or ADDRESS.search(line))
-        if not points_away:
-            yield from (match.span() for match in SENTENCE.finditer(body, at, at + len(line)) if match[0].strip())
-        at += len(line)
-
-
-def _is_noise(unit: Unit) -> bool:
-    """Tell a unit with nothing to read: an image, a bare link."""
-    if unit.is_block and unit.text.lstrip().startswith(("```", "~~~", "$$")):
-        return False
-    return len(re.findall(r"\w", plain_words(unit.text))) < 2
-
-
-def choose_units(units: Sequence[Unit], similarity: Similarity, limit_chars: int) -> list[Unit]:
-    """Choose the units closest to the query up to `limit_chars`, at least one; back in the order of the notes."""
-    if sum(len(unit.text) for unit in units) <= limit_chars:
-        return list(units)
-    scored = list(units[:MAX_UNITS_SCORED])
-    closeness = np.asarray(similarity([plain_words(unit.text)[:UNIT_CHARS] for unit in scored]))
-    closeness -= [ASKING_PENALTY if unit.text.rstrip(" \n*").endswith(("？", "?")) else 0.0 for unit in scored]
-    # A sentence between two good ones belongs with them.
-    near = np.convolve(np.pad(closeness, 1, mode="edge"), [NEIGHBOUR_SHARE, 1.0, NEIGHBOUR_SHARE], mode="valid")
-    chosen: list[int] = []
-    used = 0
-    for place in np.argsort(-near, kind="stable"):
-        size = len(scored[place].text)
-        if chosen and (used + size > limit_chars or near[place] < WORTH_SHARE * near.max()):
-            continue
-        chosen.append(int(place))
-        used += size
-    return [scored[place] for place in sorted(chosen)]
-
-
-def join_units(question: Question, units: Sequence[Unit], score: float) -> list[Span]:
-    """Join runs of neighbouring units of one passage into one span each."""
-    spans: list[Span] = []
-    for unit in units:
-        last = spans[-1] if spans else None
-        if last and last.passage is unit.passage and not unit.passage.text[last.end : unit.start].strip(" \n\t*-_"):
-            spans[-1] = Span(question, unit.passage, last.start, unit.end, score)
-        else:
-            spans.append(Span(question, unit.passage, unit.start, unit.end, score))
-    return spans
-
-
-def extract(
-    question: Question, passages: Sequence[Passage], similarity: Similarity, limit: int, score: float
-) -> list[Span]:
-    """Quote the parts of one question that answer the query, up to some `limit` characters."""
-    units = split_units(question, passages)
-    return join_units(question, choose_units(units, similarity, limit), score) if units else []
+OPENERS = re.compile(
+    r"^(?:(?:\*\*|__)?(?:参考答案|答案解析|答案|解答|回答|答|解析|注解)(?:\*\*|__)?\s*[:：]\s*(?:\*\*|__)?\s*|[、，。,;；]\s*)+(?=\S)"
+)
+"""What stands before an answer and says only that it is one; or punctuation left over."""
+ORDINAL = re.compile(r"^\d+(?:\.\d+)*(?:[.、)）:：]\s*|\s+)(?=\S)")
+PICTURE_NAME = re.compile(r"(?m)^[ \t]*[\w-]+\.(?:png|jpe?g|gif|webp)[ \t]*$\n?")
+TITLE_CHARS = 60
+PAIRS = (("「", "」"), ("“", "”"), ("『", "』"))
+BREAKS_OFF, ENDS_BROKEN = "（这一题的笔记到这里就断了，没写完。）", "（这一题的笔记结尾断了，没写完。）"
 
 
 def describe_missing_text(question: Question) -> str:
@@ -129,19 +30,33 @@ def describe_missing_text(question: Question) -> str:
     return f"{name}在笔记里只有题目，还没有写答案。"
 
 
-def write_spans(spans: Sequence[Span], labels: dict[str, list[str]]) -> str:
-    """Write spans as the answer's paragraphs, each with the labels of the questions that say it.
+def describe_cut(*, quoted_to_the_end: bool) -> str:
+    """Say that the notes on a question break off."""
+    return BREAKS_OFF if quoted_to_the_end else ENDS_BROKEN
 
-    :param labels: question id to its label and those of questions with the same content.
+
+def write_quote(markdown: str, labels: Sequence[str], heading: str = "") -> str:
+    """Write a slice as a part of an answer, with the labels of the questions that say it.
+
+    :param heading: the heading to put above it, as it stands in the notes.
     """
-    paragraphs = []
-    for span in spans:
-        text = readable(span.text)
-        marks = "".join(f"[{label}]" for label in labels[span.question.id])
-        last_line = text.rsplit("\n", 1)[-1].strip()
-        is_block = last_line.startswith(("```", "~~~", "|")) or last_line.endswith("$$")
-        paragraphs.append(f"{text}\n\n{marks}" if is_block else f"{text} {marks}")
-    return "\n\n".join(paragraphs)
+    text = readable(markdown)
+    marks = "".join(f"[{label}]" for label in labels)
+    last_line = text.rsplit("\n", 1)[-1].strip()
+    is_block = last_line.startswith(("```", "~~~", "|")) or last_line.endswith("$$")
+    part = f"{text}\n\n{marks}" if is_block else f"{text} {marks}"
+    return f"{write_heading(heading)}\n\n{part}" if heading else part
+
+
+def write_heading(title: str) -> str:
+    """Write a heading in bold, without its number and marks."""
+    return f"**{ORDINAL.sub('', plain_words(title).replace('*', '').strip('# ')).rstrip(':： ')}**"
+
+
+def introduce(question: Question) -> str:
+    """Lead over to what another question says."""
+    title = re.split(r"(?<=[？?])", question.title)[0]
+    return f"另外，「{title if len(title) <= TITLE_CHARS else title[: TITLE_CHARS - 1] + '…'}」里讲到："
 
 
 def write_not_covered(nearest: Sequence[Question]) -> str:
@@ -155,10 +70,34 @@ def write_not_covered(nearest: Sequence[Question]) -> str:
 def readable(markdown: str) -> str:
     """Show a slice in an answer: images and rules dropped, prose that stands in a code fence taken out of it."""
     text = unwrap_links(IMAGE.sub("", FENCED.sub(_take_prose_out, markdown)))
-    text = re.sub(r"(?m)^[ \t]*(?:\*[ \t]*){3,}$\n?", "", text)
-    # A slice may begin or end inside bold text; a mark left without its partner would show.
-    paragraphs = [part.replace("**", "") if part.count("**") % 2 else part for part in text.split("\n\n")]
-    return re.sub(r"\n{3,}", "\n\n", "\n\n".join(paragraphs)).strip()
+    text = PICTURE_NAME.sub("", re.sub(r"(?m)^[ \t]*(?:\*[ \t]*){3,}$\n?", "", text))
+    paragraphs = [OPENERS.sub("", _drop_half_marks(part).strip("\n")) for part in _split_paragraphs(text)]
+    return "\n\n".join(part for part in paragraphs if part.strip()).strip()
+
+
+def _split_paragraphs(text: str) -> list[str]:
+    """Split at blank lines, but not inside a fence."""
+    parts: list[str] = []
+    is_open = False
+    for part in re.split(r"\n[ \t]*\n", text):
+        if is_open:
+            parts[-1] += f"\n\n{part}"
+        else:
+            parts.append(part)
+        is_open ^= len(re.findall(r"(?m)^\s*(?:```|~~~)", part)) % 2 == 1
+    return parts
+
+
+def _drop_half_marks(paragraph: str) -> str:
+    """Drop marks whose partner is outside the slice: it may begin or end inside bold text or a quotation."""
+    if re.match(r"\s*(?:```|~~~)", paragraph):
+        return paragraph
+    if paragraph.count("**") % 2:
+        paragraph = paragraph.replace("**", "")
+    for opening, closing in PAIRS:
+        if paragraph.count(opening) != paragraph.count(closing):
+            paragraph = paragraph.replace(opening, "").replace(closing, "")
+    return paragraph
 
 
 def _take_prose_out(fence: re.Match[str]) -> str:

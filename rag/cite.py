@@ -1,8 +1,10 @@
-"""Make citations: exact slices of passages with their lines and hash."""
+"""Make citations: exact slices of passages with where they stand and their hash."""
 
 import hashlib
 
-from rag.types import Citation, Span
+from rag.types import Citation, Span, Unit
+
+PLACE_NAMES: dict[Unit, str] = {"page": "页", "cell": "格"}
 
 
 def cite(span: Span) -> Citation:
@@ -10,20 +12,40 @@ def cite(span: Span) -> Citation:
 
     :raises ValueError: when the span is empty or outside its passage.
     """
-    if not 0 <= span.start < span.end <= len(span.passage.text) or not span.text.strip():
-        raise ValueError(f"{span.passage.id}: nothing to cite at [{span.start}:{span.end}]")
-    start = span.start + len(span.text) - len(span.text.lstrip())
+    passage = span.passage
+    if not 0 <= span.start < span.end <= len(passage.text) or not span.text.strip():
+        raise ValueError(f"{passage.id}: nothing to cite at [{span.start}:{span.end}]")
     quote = span.text.strip()
-    first = span.passage.lines[0] + span.passage.text.count("\n", 0, start)
+    start = span.start + len(span.text) - len(span.text.lstrip())
+    border = "\n" if passage.unit == "line" else "\f"
+    n_blank = len(passage.text) - len(passage.text.lstrip())  # a passage's first line is the first that holds something
+    first = passage.lines[0] + passage.text.count(border, n_blank, start)
     return Citation(
         label=span.question.label,
         title=span.question.title,
         file=span.question.path,
-        lines=(first, first + quote.count("\n")),
+        lines=(first, first + quote.count(border)),
         quote=quote,
         score=span.score,
         digest=hash_text(quote),
+        unit=passage.unit,
     )
+
+
+def write_place(citation: Citation, places: str = "") -> str:
+    """Write where a citation stands: `notes.md:44-48`, `notes.pdf 第 2 页`, `notes.ipynb 第 3-4 格`.
+
+    :param places: the numbers to write instead of its own, where several citations of a file are named together.
+    """
+    places = places or write_numbers(citation.lines)
+    name = PLACE_NAMES.get(citation.unit)
+    return f"{citation.file} 第 {places} {name}" if name else f"{citation.file}:{places}"
+
+
+def write_numbers(lines: tuple[int, int]) -> str:
+    """Write a range of lines, pages or cells: `44-48`, or `44` for one."""
+    first, last = lines
+    return f"{first}-{last}" if last > first else str(first)
 
 
 def hash_text(text: str) -> str:
