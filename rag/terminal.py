@@ -1,0 +1,58 @@
+"""Show an answer in a terminal while it is written, and put its final wording in the place of what was shown."""
+
+import shutil
+import sys
+import unicodedata
+from collections.abc import Callable
+
+from rag.types import Answer, Reply
+
+TAB_CELLS = 8
+
+
+def count_rows(text: str, width: int) -> int:
+    """Count the rows that a text takes in a terminal; Chinese characters take two cells."""
+    rows = 0
+    for line in text.split("\n"):
+        rows, used = rows + 1, 0
+        for char in line:
+            cells = TAB_CELLS if char == "\t" else _count_cells(char)
+            if used + cells > width:
+                rows, used = rows + 1, 0
+            used += cells
+    return rows
+
+
+def _count_cells(char: str) -> int:
+    if unicodedata.combining(char) or unicodedata.category(char) == "Cf":
+        return 0
+    return 2 if unicodedata.east_asian_width(char) in "WF" else 1
+
+
+def show_reply(reply: Reply, write_whole: Callable[[Answer], str]) -> Answer:
+    """Show the pieces as they come, then the whole answer as `write_whole` writes it, and return it."""
+    shown = ""
+    for piece in reply:
+        if isinstance(piece, Answer):
+            _put(_replace(shown, write_whole(piece)) + "\n")
+            return piece
+        shown += piece
+        _put(piece)
+    raise ValueError("a reply ends with its answer")
+
+
+def _replace(shown: str, whole: str) -> str:
+    """Return what turns the shown text into the whole one."""
+    if whole.startswith(shown):
+        return whole[len(shown) :]
+    width, height = shutil.get_terminal_size()
+    rows = count_rows(shown, width)
+    if rows >= height:  # its beginning has left the screen
+        return f"\n\n核对以后：\n\n{whole}"
+    up = f"\x1b[{rows - 1}A" if rows > 1 else ""
+    return f"\r{up}\x1b[J{whole}"
+
+
+def _put(text: str) -> None:
+    sys.stdout.write(text)
+    sys.stdout.flush()
