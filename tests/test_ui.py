@@ -1,110 +1,425 @@
-"""The app in a real browser, on a real server."""
+"""The chat and its sources in a real browser, on a real server."""
 
-import os
+import json
 import shutil
-import socket
 import subprocess
 import sys
-import time
 from collections.abc import Iterator
 from pathlib import Path
 
+import httpx
 import pytest
-from playwright.sync_api import Page, sync_playwright
+from axe_playwright_python.sync_playwright import Axe
+from playwright.sync_api import Browser, Page, expect
 
-from rag.types import Citation
+from eval.queries import load_queries
+from rag.config import Settings
+from rag.live import LiveNotes
 from tests.conftest import CORPUS
-from ui.app import stream_paragraphs, write_source
+from tests.ui_browser import ROOT, ask, open_browser, open_chat, serve, serve_here
+from ui.texts import EN, ZH
 
-ROOT = Path(__file__).parent.parent
-HOSTILE = "# 1. 什么是 <img src=x onerror=\"document.title='pwned'\">？\n\n<script>document.title='pwned'</script>正文说的是安全。\n"
+HOSTILE = r"""# 77. 什么是 <img src=x onerror="window.pwned=1">？
 
+<script>window.pwned=1</script>正文说的是安全。<svg onload="window.pwned=1"><iframe src="javascript:window.pwned=1"></iframe>
+[点我](javascript:window.pwned=1) [外面](https://example.com/a) <a href="javascript:window.pwned=1">也点我</a>
+<style>body{display:none}</style><b style="position:fixed;inset:0">盖住</b> ![图](x" onerror="window.pwned=1)
+模板 {{constructor.constructor('window.pwned=1')()}} ${window.pwned=1} `${window.pwned=1}` $\href{javascript:window.pwned=1}{x}$
+"""
+MIXED = r"""# 78. 公式、代码和表格怎么写？
 
-def free_port() -> int:
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        return int(probe.getsockname()[1])
+行内 $\sqrt{d_k}$ 和 \(a_1\)，单独成行：
+
+$$
+\mathrm{softmax}\left(\frac{QK^T}{\sqrt{d_k}}\right)V
+$$
+
+```python
+print("你好")
+```
+
+| 名字 | 值 |
+|---|---|
+| 头数 | 8 |
+
+![曲线](./img/curve.png)
+
+![没有的图](./img/none.png) ![网上的图](https://example.com/far.png) ![外面的图](../outside.png)
+"""
+LONG = "# 79. 训练日志怎么看？\n\n" + "".join(
+    f"第 {n} 段：{'日志里按时间记着每一步的损失、学习率和显存，翻起来要有耐心。' * 4}\n\n" for n in range(1, 19)
+)
+LONG += "梯度裁剪的阈值取 1.0，因为训练日志里出现过尖峰。\n"
+PNG = bytes.fromhex(
+    "89504e470d0a1a0a0000000d4948445200000001000000010806000000 1f15c4890000000d49444154789c6360606060000000050001a5f645400000000049454e44ae426082".replace(
+        " ", ""
+    )
+)
 
 
 @pytest.fixture(scope="module")
-def corpus(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    folder = tmp_path_factory.mktemp("corpus")
-    shutil.copy(CORPUS / "transformer-bert.md", folder)
-    (folder / "hostile.md").write_text(HOSTILE.replace("# 1.", "# 77."), encoding="utf-8")
+def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    folder = tmp_path_factory.mktemp("ui")
+    corpus = folder / "corpus"
+    (corpus / "img").mkdir(parents=True)
+    shutil.copy(CORPUS / "transformer-bert.md", corpus)
+    (corpus / "hostile.md").write_text(HOSTILE, encoding="utf-8")
+    (corpus / "mixed.md").write_text(MIXED, encoding="utf-8")
+    (corpus / "long.md").write_text(LONG, encoding="utf-8")
+    (corpus / "img" / "curve.png").write_bytes(PNG)
+    (folder / "outside.png").write_bytes(PNG)
     return folder
 
 
 @pytest.fixture(scope="module")
-def address(corpus: Path, tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
-    port = free_port()
-    command = [sys.executable, "-m", "ui", "--no-browser", "--port", str(port), "--corpus", str(corpus)]
-    command += ["--index", str(tmp_path_factory.mktemp("index"))]
-    with subprocess.Popen(command, cwd=ROOT, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL) as server:
-        deadline = time.monotonic() + 60
-        while time.monotonic() < deadline:
-            with socket.socket() as probe:
-                if probe.connect_ex(("127.0.0.1", port)) == 0:
-                    break
-            time.sleep(0.2)
-        yield f"http://127.0.0.1:{port}"
-        server.terminate()
+def address(folder: Path) -> Iterator[str]:
+    with serve(folder / "corpus", folder) as address:
+        yield address
 
 
 @pytest.fixture(scope="module")
-def page(address: str) -> Iterator[Page]:
-    with sync_playwright() as playwright:
-        browser = playwright.chromium.launch(
-            executable_path=os.environ.get("RAG_TEST_BROWSER", "/usr/bin/chromium"), args=["--no-sandbox"]
-        )
-        page = browser.new_page()
-        page.set_default_timeout(30_000)
-        yield page
-        browser.close()
+def browser() -> Iterator[Browser]:
+    with open_browser() as browser:
+        yield browser
 
 
 @pytest.fixture
-def fresh(page: Page, address: str) -> Page:
-    page.goto(address)
-    page.wait_for_selector("#ask textarea")
-    return page
+def page(browser: Browser, address: str) -> Iterator[Page]:
+    """A browser that was never here."""
+    context = browser.new_context(viewport={"width": 1280, "height": 800}, accept_downloads=True)
+    page = context.new_page()
+    open_chat(page, address)
+    yield page
+    context.close()
 
 
-def ask(page: Page, text: str) -> None:
-    page.fill("#ask textarea", text)
-    page.press("#ask textarea", "Enter")
+def test_a_question_is_answered_with_the_quoted_lines_marked_beside_it(page: Page) -> None:
+    ask(page, "为什么要除以根号dk")
+    chip = page.locator("#talk .chip", has_text="Q4").first
+    assert chip.get_attribute("aria-label", timeout=1000) == "出处 Q4：" + str(chip.get_attribute("data-title"))
+    chip.click()
+    mark = page.locator("#sources mark", has_text="因此使用dk的平方根被用于缩放")
+    expect(mark.first).to_be_in_viewport()
+    assert "transformer-bert.md · 第 44–48 行" in page.inner_text("#sources .where")
+    assert "答案解析参考这里" not in "".join(page.locator("#sources mark").all_inner_texts())
 
 
-def test_a_question_is_answered_with_its_sources_beside_it(fresh: Page) -> None:
-    ask(fresh, "为什么要除以根号dk")
-    fresh.wait_for_selector(".sources article")
-    assert "[Q4]" in fresh.inner_text(".bot")
-    source = fresh.inner_text(".sources article")
-    assert "transformer-bert.md:44-48" in source
-    assert "因此使用dk的平方根被用于缩放" in source
+def test_a_long_source_is_scrolled_to_what_was_quoted(page: Page) -> None:
+    ask(page, "训练日志里梯度裁剪的阈值为什么取 1.0")
+    page.locator("#talk .chip", has_text="Q79").first.click()
+    expect(page.locator("#sources mark", has_text="因为训练日志里出现过尖峰")).to_be_in_viewport()
+    page.wait_for_function("document.querySelector('#sources').scrollTop > 300")
 
 
-def test_the_next_question_knows_what_was_asked(fresh: Page) -> None:
-    ask(fresh, "BERT 的优缺点")
-    fresh.wait_for_selector(".sources article:has-text('Q36')")
-    ask(fresh, "GPT 和它有什么不同")
-    fresh.wait_for_selector(".sources article:has-text('Q22')")
-    assert fresh.locator(".user").count() == 2
+def test_an_answer_shows_its_first_source_by_itself(page: Page) -> None:
+    ask(page, "为什么要除以根号dk")
+    page.wait_for_selector("#sources .source .label:has-text('Q4')")
 
 
-def test_notes_cannot_run_script_in_the_page(fresh: Page) -> None:
-    ask(fresh, "第77题")
-    fresh.wait_for_selector(".sources article:has-text('正文说的是安全')")
-    fresh.wait_for_timeout(500)
-    assert fresh.title() == "面经"
-    assert fresh.locator(".bot img[onerror], .bot script").count() == 0
+def test_the_next_question_knows_what_was_asked(page: Page) -> None:
+    ask(page, "BERT 的优缺点")
+    ask(page, "GPT 和它有什么不同")
+    page.wait_for_selector("#sources .label:has-text('Q22')")
+    assert page.locator("#talk .asked").count() == 2
 
 
-def test_nothing_is_fetched_from_elsewhere(page: Page, address: str) -> None:
+def test_enter_while_an_input_method_composes_sends_nothing(page: Page) -> None:
+    sent: list[str] = []
+    page.on("request", lambda request: sent.append(request.post_data or "") if "/queue/join" in request.url else None)
+    page.fill("#ask", "注意力 jizhi")
+    compose = """([composing, code]) => {
+        const box = document.querySelector('#ask');
+        box.dispatchEvent(new CompositionEvent('compositionstart', {bubbles: true}));
+        const key = new KeyboardEvent('keydown', {key: 'Enter', isComposing: composing, keyCode: code, bubbles: true, cancelable: true});
+        box.dispatchEvent(key);
+        return key.defaultPrevented;
+    }"""
+    assert page.evaluate(compose, [True, 13]) is False
+    assert page.evaluate(compose, [False, 229]) is False  # Safari: the composition has just ended
+    assert page.input_value("#ask") == "注意力 jizhi"
+    assert not any("jizhi" in body for body in sent)
+    page.press("#ask", "Shift+Enter")
+    assert page.input_value("#ask") == "注意力 jizhi\n"
+    page.press("#ask", "Enter")
+    page.wait_for_selector("#talk .asked:has-text('注意力 jizhi')")
+    assert any("jizhi" in body for body in sent)
+
+
+def test_a_reload_keeps_the_conversation(page: Page) -> None:
+    ask(page, "为什么要除以根号dk")
+    page.reload()
+    page.wait_for_selector("#talk .chip:has-text('Q4')")
+    assert page.locator("#rail li[aria-current]").inner_text().strip() == "为什么要除以根号dk"
+
+
+def test_another_browser_sees_nothing_of_it(page: Page, browser: Browser, address: str) -> None:
+    ask(page, "只有我知道的问题：BERT 的优缺点")
+    other = browser.new_context()
+    stranger = other.new_page()
+    open_chat(stranger, address)
+    stranger.wait_for_selector("#talk .welcome")
+    assert stranger.locator("#rail li").count() == 0
+    other.close()
+
+
+def test_a_conversation_of_another_is_not_opened_by_its_name(page: Page, browser: Browser, address: str) -> None:
+    ask(page, "BERT 的优缺点")
+    name = page.get_attribute("#rail li .open", "data-conversation")
+    other = browser.new_context()
+    stranger = other.new_page()
+    open_chat(stranger, address)
+    ask(stranger, "为什么要除以根号dk")
+    stranger.evaluate("name => { document.querySelector('#rail .open').dataset.conversation = name }", name)
+    stranger.click("#rail .open")
+    stranger.wait_for_selector("#talk .welcome")
+    other.close()
+
+
+def test_a_conversation_is_renamed_exported_and_deleted(page: Page) -> None:
+    ask(page, "为什么要除以根号dk")
+    page.hover("#rail li")
+    page.click("#rail [data-act=rename]")
+    page.fill("#rail input.rename", "缩放那些事")
+    page.press("#rail input.rename", "Enter")
+    page.wait_for_selector("#rail .open:has-text('缩放那些事')")
+    page.hover("#rail li")
+    with page.expect_download() as download:
+        page.click("#rail [data-act=export]")
+    assert download.value.suggested_filename == "缩放那些事.md"
+    text = Path(download.value.path()).read_text(encoding="utf-8")
+    assert text.startswith("# 缩放那些事\n\n## 为什么要除以根号dk\n")
+    assert "transformer-bert.md` 第 44" in text
+    page.click("#rail [data-act=delete]")
+    page.click("#rail .sure")
+    page.wait_for_selector("#talk .welcome")
+    assert page.locator("#rail li").count() == 0
+
+
+def test_the_length_is_chosen_and_remembered(page: Page) -> None:
+    sizes = []
+    for length in ("short", "full"):
+        page.check(f"input[name=length][value={length}]", force=True)
+        ask(page, "第24题")
+        sizes.append(len(page.locator("#talk .exchange .prose").last.inner_text()))
+    assert sizes[0] < sizes[1]
+    page.reload()
+    page.wait_for_selector("#talk .exchange")
+    assert page.is_checked("input[name=length][value=full]")
+
+
+def test_a_question_is_edited_and_what_came_after_it_is_gone(page: Page) -> None:
+    ask(page, "BERT 的优缺点")
+    ask(page, "为什么要除以根号dk")
+    page.locator("#talk .asked").first.hover()
+    page.locator("#talk [data-act=edit]").first.click()
+    assert page.input_value("#ask") == "BERT 的优缺点"
+    page.fill("#ask", "第16题")
+    page.press("#ask", "Enter")
+    page.wait_for_selector("#talk .prose:has-text('Q16')")
+    assert page.locator("#talk .asked").all_text_contents() == ["你: 第16题"]
+
+
+def test_an_answer_is_given_again_in_place_of_the_last(page: Page) -> None:
+    ask(page, "BERT 的优缺点")
+    first = page.get_attribute("#talk .exchange", "data-exchange")
+    page.click("#talk [data-act=retry]")
+    page.wait_for_function(
+        "first => document.querySelector('#talk .exchange .tools') && document.querySelector('#talk .exchange').dataset.exchange !== first",
+        arg=first,
+    )
+    assert page.locator("#talk .exchange").count() == 1
+
+
+def test_the_notes_stay_inert_in_every_panel(page: Page) -> None:
+    ask(page, "第77题")
+    page.locator("#talk .chip").first.click()
+    page.wait_for_selector("#sources .source:has-text('正文说的是安全')")
+    page.hover("#ask")
+    page.locator("#talk .chip").first.hover()
+    page.wait_for_selector("#preview:not([hidden])")
+    ask(page, "<img src=x onerror=window.pwned=1> 第77题 {{1+1}} ${window.pwned=1}")
+    page.click("#sources [data-act=raw]")
+    page.wait_for_selector("#sources .raw .cited")
+    page.wait_for_load_state("networkidle")
+    assert page.evaluate("window.pwned") is None
+    dangerous = ":is(script, iframe, style, object, embed, [onerror], [onload], [style])"
+    found = "selector => [...document.querySelectorAll(selector)].map(node => node.outerHTML)"
+    panels = ("#talk .exchange", "#sources .source", "#rail nav")
+    assert page.evaluate(found, ", ".join(f"{panel} {dangerous}" for panel in panels)) == []
+    assert page.locator("[href^='javascript' i], [src^='javascript' i]").count() == 0
+    assert page.title() == "面经"
+
+
+def test_no_request_leaves_the_machine(page: Page, address: str) -> None:
     asked: list[str] = []
     page.on("request", lambda request: asked.append(request.url))
-    page.goto(address)
-    page.wait_for_selector("#ask textarea")
+    page.reload()
+    page.wait_for_selector("#talk [data-ready]")
+    ask(page, "第78题")
+    page.locator("#talk .chip").first.click()
+    page.wait_for_selector("#sources img")
+    page.wait_for_load_state("networkidle")
     assert [url for url in asked if not url.startswith((address, "data:", "blob:"))] == []
+    assert len(asked) > 10
+
+
+def test_the_browser_itself_is_told_to_fetch_nothing_elsewhere(page: Page) -> None:
+    blocked = "() => fetch('https://example.com').then(() => 'fetched', error => error.message)"
+    said: list[str] = []
+    page.on("console", lambda message: said.append(message.text))
+    assert page.evaluate(blocked) != "fetched"
+    assert any("Content Security Policy" in line for line in said)
+
+
+def test_formulas_code_tables_and_pictures_are_drawn(page: Page) -> None:
+    ask(page, "第78题")
+    page.locator("#talk .chip").first.click()
+    drawn = """() => [...document.querySelectorAll('#sources tex-math')].filter(formula => {
+        const hidden = formula.shadowRoot?.querySelector('.katex-mathml');
+        return hidden && getComputedStyle(hidden).position === 'absolute';
+    }).length === 3"""
+    page.wait_for_function(drawn)  # with KaTeX's own style, which hides the text it keeps for screen readers
+    assert page.locator("#sources table td").all_inner_texts() == ["头数", "8"]
+    assert page.evaluate("() => document.querySelector('#sources img').naturalWidth") == 1
+    assert page.locator("#sources .picture-missing").all_inner_texts() == [
+        "图片不在笔记文件夹里：没有的图 · ./img/none.png",
+        "网上的图片，不自动下载：网上的图 · https://example.com/far.png",
+        "图片不在笔记文件夹里：外面的图 · ../outside.png",
+    ]
+    page.context.grant_permissions(["clipboard-read", "clipboard-write"])
+    page.locator("#sources copy-code").get_by_role("button").click()
+    page.get_by_role("button", name="复制好了").first.wait_for()
+    assert page.evaluate("navigator.clipboard.readText()") == 'print("你好")\n'
+
+
+def test_the_file_opens_at_the_cited_lines(page: Page) -> None:
+    ask(page, "为什么要除以根号dk")
+    page.click("#sources [data-act=raw]")
+    page.wait_for_selector("#sources .raw .cited")
+    numbers = [int(text) for text in page.locator("#sources .cited th").all_inner_texts()]
+    written = (CORPUS / "transformer-bert.md").read_text(encoding="utf-8").split("\n")
+    assert page.locator("#sources .cited td").first.inner_text().strip() == written[numbers[0] - 1].strip()
+    page.click("#sources [data-act=browse]")
+    page.wait_for_selector("#sources .source .label:has-text('Q4')")
+    page.click("#sources .step:has-text('下一题')")
+    page.wait_for_selector("#sources .source .label:has-text('Q5')")
+
+
+def test_ratings_are_kept_and_exported_as_candidates_for_the_evaluation(page: Page, folder: Path) -> None:
+    ask(page, "为什么要除以根号dk")
+    page.click("#talk [data-act=rate][data-liked='1']")
+    page.wait_for_selector("#talk [aria-pressed=true]")
+    ask(page, "BERT 的优缺点")
+    page.locator("#talk [data-act=rate][data-liked='-1']").last.click()
+    page.fill("#talk form.reason input", "漏了一半")
+    page.press("#talk form.reason input", "Enter")
+    page.wait_for_selector("#talk .thanks:has-text('漏了一半')")
+    with page.expect_download() as download:
+        page.click("[data-act=likes]")
+    file = Path(download.value.path())
+    rows = [json.loads(line) for line in file.read_text(encoding="utf-8").splitlines()]
+    assert [(row["text"], row["relevant"][:1], row.get("reason")) for row in rows] == [
+        ("为什么要除以根号dk", ["Q4"], None), ("BERT 的优缺点", [], "漏了一半")
+    ]  # fmt: skip
+    assert [query.query.text for query in load_queries(file)] == ["为什么要除以根号dk", "BERT 的优缺点"]
+    assert (folder / "data" / "feedback.jsonl").exists()
+
+
+def test_a_phone_shows_everything_without_scrolling_sideways(browser: Browser, address: str) -> None:
+    context = browser.new_context(viewport={"width": 390, "height": 800}, has_touch=True, is_mobile=True)
+    page = context.new_page()
+    open_chat(page, address)
+    ask(page, "第78题")
+    assert page.evaluate("document.documentElement.scrollWidth") <= 390
+    expect(page.locator("#sources")).not_to_be_in_viewport()
+    page.locator("#talk .chip").first.tap()
+    expect(page.locator("#sources .source h3")).to_be_in_viewport()
+    page.locator("#sources .close").tap()
+    expect(page.locator("#sources")).not_to_be_in_viewport()
+    page.locator("[data-drawer=rail]").tap()
+    expect(page.locator("#rail .fresh")).to_be_in_viewport()
+    context.close()
+
+
+@pytest.mark.parametrize(("width", "scheme"), [(1280, "light"), (1280, "dark"), (390, "light")])
+def test_no_serious_fault_of_accessibility(browser: Browser, address: str, width: int, scheme: str) -> None:
+    context = browser.new_context(
+        viewport={"width": width, "height": 800},
+        color_scheme=scheme,
+        reduced_motion="reduce",  # type: ignore[arg-type]
+    )
+    page = context.new_page()
+    open_chat(page, address)
+    assert _faults(page) == []
+    ask(page, "第78题")
+    page.locator("#talk .chip").first.click()
+    page.wait_for_selector("#sources .picture-missing")
+    assert _faults(page) == []
+    context.close()
+
+
+def _faults(page: Page) -> list[str]:
+    found = Axe().run(page).response["violations"]
+    serious = [fault for fault in found if fault["impact"] in ("serious", "critical")]
+    return [f"{fault['id']}: {node['html'][:160]}" for fault in serious for node in fault["nodes"]]
+
+
+def test_everything_is_reached_by_keyboard(page: Page) -> None:
+    page.keyboard.type("为什么要除以根号dk")
+    page.keyboard.press("Enter")
+    page.wait_for_selector("#talk .exchange .tools")
+    page.focus("#talk .chip")
+    page.wait_for_selector("#preview:not([hidden])", state="attached")
+    page.keyboard.press("Enter")
+    page.wait_for_function("document.activeElement.id === 'sources'")
+    page.keyboard.press("Escape")
+    assert page.evaluate("document.activeElement.className") == "chip"
+
+
+def test_dark_follows_the_system_and_the_switch(browser: Browser, address: str) -> None:
+    context = browser.new_context(color_scheme="dark")
+    page = context.new_page()
+    open_chat(page, address)
+    background = "getComputedStyle(document.querySelector('#sources')).backgroundColor"
+    assert page.evaluate(background) == "rgb(28, 32, 35)"
+    page.click("[data-theme-switch]")
+    assert page.evaluate(background) == "rgb(255, 255, 255)"
+    page.reload()
+    page.wait_for_selector("#talk [data-ready]")
+    page.wait_for_function(f"{background} === 'rgb(255, 255, 255)'")
+    context.close()
+
+
+@pytest.mark.parametrize("path", ["/etc/passwd", "corpus/transformer-bert.md", "https://example.com/x.png"])
+def test_no_file_and_no_other_server_is_reached_through_the_app(address: str, folder: Path, path: str) -> None:
+    wanted = path if path.startswith(("/", "http")) else folder / path
+    for base in ("/gradio_api/file=", "/file=", "/gradio_api/proxy="):
+        response = httpx.get(f"{address}{base}{wanted}")
+        assert response.status_code in (403, 404)
+
+
+def test_one_endpoint_answers_programs(address: str) -> None:
+    assert list(httpx.get(f"{address}/gradio_api/info").json()["named_endpoints"]) == ["/ask"]
+    event = httpx.post(f"{address}/gradio_api/call/ask", json={"data": ["为什么要除以根号dk"]}).json()["event_id"]
+    stream = httpx.get(f"{address}/gradio_api/call/ask/{event}", timeout=30).text
+    answer = json.loads(next(line for line in stream.splitlines() if line.startswith("data: ")).removeprefix("data: "))
+    assert answer[0]["citations"][0]["label"] == "Q4"
+
+
+def test_a_restart_keeps_conversations_and_speaks_english_when_told(folder: Path, browser: Browser) -> None:
+    settings = Settings(corpus=(folder / "corpus",), index=folder / "index", data=folder / "restarted")
+    live = LiveNotes(settings, lambda line: None)
+    context = browser.new_context()
+    page = context.new_page()
+    with serve_here(live, ZH) as address:
+        open_chat(page, address)
+        ask(page, "BERT 的优缺点")
+    with serve_here(live, EN, port=int(address.rpartition(":")[2])) as address:
+        open_chat(page, address)
+        page.wait_for_selector("#talk .chip:has-text('Q36')")
+        assert page.get_by_role("button", name="New chat").is_visible()
+        assert page.evaluate("document.documentElement.lang") == "en"
+    context.close()
 
 
 def test_a_port_that_is_taken_is_one_line(address: str) -> None:
@@ -114,14 +429,3 @@ def test_a_port_that_is_taken_is_one_line(address: str) -> None:
     assert result.returncode == 2
     assert f"127.0.0.1:{port}: 这个端口用不了" in result.stderr
     assert len(result.stderr.strip().splitlines()) == 1
-
-
-def test_sources_are_escaped() -> None:
-    citation = Citation("Q1", "<b>题", "a.md", (1, 2), "<script>x</script>", 1.0)
-    assert "<script>" not in write_source(citation)
-    assert "&lt;b&gt;题" in write_source(citation)
-
-
-def test_a_fence_is_streamed_whole() -> None:
-    text = "先看代码：\n\n```\na\n\nb\n```\n\n[Q1]"
-    assert list(stream_paragraphs(text)) == ["先看代码：", "先看代码：\n\n```\na\n\nb\n```", text]

@@ -1,126 +1,119 @@
-"""Build the Gradio app: the chat on the left, the lines an answer stands on at the right."""
+"""Compose the app: one page, a tab for each thing to do with the notes."""
 
 import html
-from collections.abc import Iterator, Sequence
-from typing import Any
+import json
+from pathlib import Path
 
 import gradio as gr
+from fastapi import FastAPI
 
-from rag.errors import RagError
-from rag.pipeline import Notes
-from rag.types import Answer, Citation, Query, Turn
+from rag.corpus import MAX_BYTES
+from rag.live import LiveNotes
+from ui.chat import build_chat_tab
+from ui.conversations import Conversations
+from ui.debug import build_debug_tab
+from ui.guard import add_guards
+from ui.icons import icon
+from ui.library import build_library_tab
+from ui.manage import build_manage_tab
+from ui.texts import ZH, Texts
 
-N_EXAMPLES = 4
-FORMULA_MARKS: list[dict[str, str | bool]] = [
-    {"left": "$$", "right": "$$", "display": True},
-    {"left": "\\[", "right": "\\]", "display": True},
-    {"left": "\\(", "right": "\\)", "display": False},
-]
-NO_SOURCES = '<p class="hint">问了问题，这里会列出答案出自笔记的哪一题、哪几行。</p>'
-CSS = """
-.sources article { border-left: 3px solid var(--primary-500); padding: 2px 0 2px 12px; margin: 0 0 16px; }
-.sources h4 { margin: 0 0 2px; font-size: 15px; }
-.sources .where { color: var(--body-text-color-subdued); font-size: 13px; font-family: ui-monospace, monospace; }
-.sources blockquote { white-space: pre-wrap; overflow-wrap: anywhere; margin: 6px 0 0; font-size: 14px; line-height: 1.6; }
-.hint { color: var(--body-text-color-subdued); }
-"""
+HERE = Path(__file__).parent
 FONTS = ("system-ui", "PingFang SC", "Microsoft YaHei", "Noto Sans CJK SC", "sans-serif")
 """Fonts of the reader's own machine: nothing is fetched."""
+BUNDLED = Path(gr.__file__).parent / "templates" / "frontend" / "assets"
+"""Gradio brings KaTeX; its files have a digest in their names."""
 
-Message = dict[str, Any]
-
-
-def message_text(message: Message) -> str:
-    """Return the text of a chatbot message, which Gradio holds as a string or as a list of parts."""
-    content = message["content"]
-    if isinstance(content, str):
-        return content
-    return "".join(str(part.get("text", "")) for part in content if isinstance(part, dict))
-
-
-def to_history(messages: Sequence[Message]) -> tuple[Turn, ...]:
-    """Turn the chatbot's messages into the conversation so far."""
-    return tuple(Turn("user" if m["role"] == "user" else "assistant", message_text(m)) for m in messages)
-
-
-def write_source(citation: Citation) -> str:
-    """Write one citation as HTML; the notes are untrusted text, so all of it is escaped."""
-    first, last = citation.lines
-    where = f"{citation.file}:{first}" + (f"-{last}" if last > first else "")
-    return (
-        f"<article><h4>[{html.escape(citation.label)}] {html.escape(citation.title)}</h4>"
-        f'<div class="where">{html.escape(where)}</div>'
-        f"<blockquote>{html.escape(citation.quote)}</blockquote></article>"
-    )
+COLOURS = {
+    "body_background_fill": ("#f7f6f2", "#15181a"),
+    "background_fill_primary": ("#ffffff", "#1c2023"),
+    "background_fill_secondary": ("#f4f3ee", "#15181a"),
+    "block_background_fill": ("#ffffff", "#1c2023"),
+    "border_color_primary": ("#e4e2da", "#31373b"),
+    "body_text_color": ("#22262a", "#e6e7e4"),
+    "body_text_color_subdued": ("#5c636b", "#a3a9ae"),
+    "color_accent_soft": ("#e6f0ea", "#20342b"),
+    "button_primary_background_fill": ("#23694f", "#86cdae"),
+    "button_primary_background_fill_hover": ("#2c7d5f", "#9ad9bd"),
+    "button_primary_text_color": ("#ffffff", "#15181a"),
+    "link_text_color": ("#23694f", "#86cdae"),
+}
+"""Of Gradio's theme: light and dark."""
 
 
-def write_sources(answer: Answer) -> str:
-    """Write the sources of an answer as HTML."""
-    if not answer.citations:
-        return '<p class="hint">这个回答没有引用笔记。</p>'
-    return "".join(map(write_source, answer.citations))
+def make_app(live: LiveNotes, texts: Texts = ZH, *, local: bool = False) -> gr.Blocks:
+    """Build the app over open notes.
 
-
-def stream_paragraphs(text: str) -> Iterator[str]:
-    """Yield the answer as it grows, paragraph by paragraph; a fence arrives whole."""
-    shown = ""
-    for paragraph in text.split("\n\n"):
-        shown = f"{shown}\n\n{paragraph}" if shown else paragraph
-        if shown.count("```") % 2 == 0:
-            yield shown
-    if shown.count("```") % 2:
-        yield shown
-
-
-def make_app(notes: Notes) -> gr.Blocks:
-    """Build the app over open notes."""
-
-    def respond(text: str, messages: list[Message]) -> Iterator[tuple[list[Message], str, str]]:
-        if not text.strip():
-            yield messages, gr.skip(), ""
-            return
-        asked = [*messages, {"role": "user", "content": text}]
-        yield asked, gr.skip(), ""
-        try:
-            answer = notes.ask(Query(text, to_history(messages)))
-        except RagError as error:
-            yield [*asked, {"role": "assistant", "content": f"出错了：{error}"}], NO_SOURCES, ""
-            return
-        sources = write_sources(answer)
-        for shown in stream_paragraphs(answer.text):
-            yield [*asked, {"role": "assistant", "content": shown}], sources, ""
-
-    outer = [question for question in notes.questions if not question.parent]
-    examples = [question.title for question in outer if question.content == "text" and len(question.title) < 40]
-    app = gr.Blocks(title="面经", analytics_enabled=False, fill_height=True)
+    :param local: whether only this machine's user can reach it, who may then name folders of the machine.
+    :raises UsageError: when there is no place to keep conversations.
+    """
+    conversations = Conversations(live.current.settings.home)
+    app = gr.Blocks(title=texts.title, analytics_enabled=False, fill_height=True)
     with app:
-        gr.Markdown(f"## 面经\n跟自己的面试笔记对话：{len(outer)} 道题，答案全部出自笔记，注明题号和行号。")
-        with gr.Row():
-            with gr.Column(scale=3):
-                chatbot = gr.Chatbot(
-                    show_label=False, height="56vh", latex_delimiters=FORMULA_MARKS, buttons=["copy"], allow_tags=False,
-                    placeholder="问一道面试题，比如：为什么要除以根号dk？也可以直接问题号：第16题",
-                )  # fmt: skip
-                box = gr.Textbox(
-                    placeholder="写下问题，回车发送", show_label=False, autofocus=True, max_lines=4, elem_id="ask"
-                )
-                with gr.Row():
-                    send = gr.Button("发送", variant="primary")
-                    fresh = gr.Button("换个话题")
-                gr.Examples([[title] for title in examples[:N_EXAMPLES]], inputs=box, label="试试这些")
-            with gr.Column(scale=2, min_width=320):
-                gr.Markdown("#### 来源")
-                sources = gr.HTML(NO_SOURCES, elem_classes="sources")
-        for event in (box.submit, send.click):
-            event(respond, [box, chatbot], [chatbot, sources, box], show_progress="hidden", api_visibility="private")
-        fresh.click(lambda: ([], NO_SOURCES, ""), None, [chatbot, sources, box], api_visibility="private")
+        head = gr.HTML(_write_header(live, texts), apply_default_css=False, elem_id="header", js_on_load=None)
+        app.load(lambda: _write_header(live, texts), None, head, api_visibility="private", show_progress="hidden")
+        with gr.Tabs(elem_id="tabs"):
+            with gr.Tab(texts.tab_chat, id="chat", elem_id="tab-chat"):
+                build_chat_tab(app, live, texts, conversations)
+            with gr.Tab(texts.tab_library, id="library", elem_id="tab-library"):
+                build_library_tab(live, texts)
+            with gr.Tab(texts.tab_debug, id="debug", elem_id="tab-debug"):
+                build_debug_tab(live, texts)
+            with gr.Tab(texts.tab_manage, id="manage", elem_id="tab-manage"):
+                build_manage_tab(live, texts, local=local)
     return app
 
 
-def launch(app: gr.Blocks, host: str, port: int, *, open_browser: bool) -> None:
-    """Serve the app until it is stopped."""
-    theme = gr.themes.Soft(font=FONTS, font_mono=("ui-monospace", "Consolas", "monospace"))
-    app.launch(
-        server_name=host, server_port=port, inbrowser=open_browser, share=False, theme=theme, css=CSS, footer_links=[],
-        quiet=True, ssr_mode=False,
+def _write_header(live: LiveNotes, texts: Texts) -> str:
+    n_questions = sum(not question.parent for question in live.current.questions)
+    return (
+        f'<header class="masthead"><h1>{html.escape(texts.title)}</h1>'
+        f"<p>{html.escape(texts.tagline.format(n=n_questions))}</p>"
+        f'<button type="button" class="tool" data-theme-switch aria-label="{html.escape(texts.theme)}" '
+        f'title="{html.escape(texts.theme)}">{icon("theme")}</button></header>'
+    )
+
+
+def _write_head(texts: Texts) -> str:
+    """Write what goes into the page's head: our script, and where the bundled KaTeX lies."""
+    bundled = {kind: next((path.name for path in BUNDLED.glob(f"katex-*.{kind}")), "") for kind in ("js", "css")}
+    knows = {
+        "katex": bundled,
+        "lang": {"zh": "zh-CN", "en": "en"}[texts.lang],
+        "copy": texts.copy,
+        "copied": texts.copied,
+        "close": texts.close,
+        "regions": {"rail": texts.chats, "scroll": texts.tab_chat, "sources": texts.sources},
+    }
+    settings = json.dumps(knows, ensure_ascii=False).replace("<", "\\u003c")
+    script = (HERE / "app.js").read_text(encoding="utf-8")
+    return f"<script>window.mianjingSettings = {settings};\n{script}</script>"
+
+
+def make_theme() -> gr.themes.Base:
+    """Make Gradio's own parts look like ours; the colours are those of style.css."""
+    theme = gr.themes.Base(
+        primary_hue="emerald", neutral_hue="stone", font=FONTS, font_mono=("ui-monospace", "Consolas", "monospace")
+    )
+    for name, (light, dark) in COLOURS.items():
+        theme.set(**{name: light, f"{name}_dark": dark})
+    return theme
+
+
+def make_server(
+    app: gr.Blocks, texts: Texts = ZH, *, auth: tuple[str, str] | None = None, root_path: str = ""
+) -> FastAPI:
+    """Wrap the app into a server that sends no reader's browser, and asks itself nothing, elsewhere.
+
+    :param auth: user and password that are asked for.
+    :param root_path: where a proxy shows the app, such as `/notes`.
+    """
+    server = FastAPI(docs_url=None, redoc_url=None, openapi_url=None)
+    add_guards(server)
+    gr.mount_gradio_app(
+        server, app, path="/", favicon_path=str(HERE / "favicon.png"), theme=make_theme(), css=(HERE / "style.css").read_text(encoding="utf-8"),
+        head=_write_head(texts), auth=auth, auth_message=texts.title, root_path=root_path or None, footer_links=[],
+        run_history=False, ssr_mode=False, enable_monitoring=False, pwa=False, mcp_server=False, allowed_paths=[],
+        max_file_size=MAX_BYTES,
     )  # fmt: skip
+    return server
