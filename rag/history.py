@@ -28,6 +28,8 @@ class Resolved:
     """With the questions it leans on put before it."""
     leans: bool
     """Whether it leans on the conversation at all."""
+    points_back: bool = False
+    """Whether its words say so; else it is only short, and may be a new topic."""
     cited: tuple[str, ...] = ()
     """Labels that the last answer cited."""
 
@@ -43,7 +45,8 @@ def _count_chars(text: str) -> int:
 
 def resolve(query: Query) -> Resolved:
     """Put the questions that a follow-up leans on before it; a new topic stands alone."""
-    if not query.history or not (is_follow_up(query.text) or _count_chars(query.text) < SHORT_CHARS):
+    points_back = is_follow_up(query.text)
+    if not query.history or not (points_back or _count_chars(query.text) < SHORT_CHARS):
         return Resolved(query.text, leans=False)
     asked = [turn.content for turn in query.history if turn.role == "user"][-MAX_TURNS_BACK:]
     topic: list[str] = []
@@ -53,4 +56,4 @@ def resolve(query: Query) -> Resolved:
             break
     answers = [turn.content for turn in query.history if turn.role == "assistant"]
     cited = tuple(dict.fromkeys(LABEL.findall(answers[-1]))) if answers else ()
-    return Resolved(" ".join([*topic, query.text]), leans=True, cited=cited)
+    return Resolved(" ".join([*topic, query.text]), leans=True, points_back=points_back, cited=cited)

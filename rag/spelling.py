@@ -1,11 +1,12 @@
 """Mend slips of the keyboard: characters of the same sound (`位置编马`), Latin words a letter off (`LayerNrom`).
 
-Only what neither the notes nor the thesaurus know is touched, and only where the mended form is known to them.
+Only what the notes, the thesaurus and everyday language do not know is touched: Latin words become words of the notes or the
+thesaurus, Chinese characters parts of a term of the field. Notes are small: a pair of characters that they lack is no slip.
 """
 
 import re
 from collections import defaultdict
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from functools import cache
 from importlib.resources import files
 
@@ -16,6 +17,7 @@ LATIN = re.compile(r"[A-Za-z]{4,}")
 RUN = re.compile(r"[\u4e00-\u9fff]{2,}")
 SHORT_WORD, LONG_WORD = 5, 8
 """Up to the first length only swapped or doubled letters count as a slip; from the second on two slips may be made."""
+LONGEST_TERM = 6
 SIMILAR_SOUNDS = (("zh", "z"), ("ch", "c"), ("sh", "s"), ("ing", "in"), ("eng", "en"), ("ang", "an"))
 """Sounds that many speakers do not tell apart, and input methods offer alike."""
 
@@ -31,6 +33,12 @@ def _load_sounds() -> tuple[str, ...]:
                 sound = sound.replace(full, folded)
             by_sound[sound] += characters
     return tuple(by_sound.values())
+
+
+@cache
+def load_words() -> frozenset[str]:
+    """Load the words of everyday language, of four and more letters or two and more characters."""
+    return frozenset((files("rag") / "data" / "words.txt").read_text(encoding="utf-8").split())
 
 
 @cache
@@ -67,7 +75,7 @@ class Speller:
 
     def _mend_word(self, word: str) -> str:
         lower = word.lower()
-        if self._has_word(lower) or self._thesaurus.knows(lower):
+        if self._has_word(lower) or self._thesaurus.knows(lower) or lower in load_words():
             return word
         from rapidfuzz import process
         from rapidfuzz.distance import OSA
@@ -79,31 +87,40 @@ class Speller:
         return near[0] if near else word
 
     def _mend_run(self, run: str, printed: str) -> str:
-        """Put another character of the same sound where one stands in an unknown pair, if that makes known pairs.
-
-        No known pair may be lost; and either both new pairs are known, or one belongs to a term of the field.
-        """
-        pairs, term_pairs = self._list_pairs()
+        """Put another character of the same sound where one stands in an unknown pair, if that makes a term of the field."""
+        pairs, _ = self._list_pairs()
         for at in range(len(run)):
-            before, after = run[at - 1 : at], run[at + 1 : at + 2]
-            is_unknown = [not_there not in pairs for not_there in (before + run[at], run[at] + after)]
-            sides = [bool(before), bool(after)]
-            if not any(side and unknown for side, unknown in zip(sides, is_unknown, strict=True)):
+            around = [run[start : start + 2] for start in (at - 1, at) if 0 <= start < len(run) - 1]
+            if all(pair in pairs for pair in around) or find_word(run, at):
                 continue
             for other in find_homophones(run[at]):
-                left, right = before + other, other + after
-                left_known, right_known = not before or left in pairs, not after or right in pairs
-                if (before and not left_known and not is_unknown[0]) or (
-                    after and not right_known and not is_unknown[1]
-                ):
-                    continue
-                is_term = (before and is_unknown[0] and left in term_pairs) or (
-                    after and is_unknown[1] and right in term_pairs
-                )
-                if (left_known and right_known) or is_term:
-                    run, printed = run[:at] + other + run[at + 1 :], printed[:at] + other + printed[at + 1 :]
+                mended = run[:at] + other + run[at + 1 :]
+                if other != run[at] and self._makes_term(run, mended, at):
+                    run, printed = mended, printed[:at] + other + printed[at + 1 :]
                     break
         return printed
+
+    def _makes_term(self, run: str, mended: str, at: int) -> bool:
+        """Tell whether a mended run has a term at a place, cut out of no word that it had before."""
+        for start, end in _spans(run, at):
+            if self._thesaurus.is_term(mended[start:end]):
+                words = [find_word(run, place) for place in range(start, end)]
+                if all(word is None or (start <= word[0] and word[1] <= end) for word in words):
+                    return True
+        return False
+
+
+def _spans(run: str, at: int) -> Iterator[tuple[int, int]]:
+    """Yield the slices of a run that hold a place, the longest first."""
+    for size in range(min(LONGEST_TERM, len(run)), 1, -1):
+        for start in range(max(0, at - size + 1), min(at, len(run) - size) + 1):
+            yield start, start + size
+
+
+def find_word(run: str, at: int) -> tuple[int, int] | None:
+    """Find the longest word of everyday language around a place; None when the character stands alone."""
+    words = load_words()
+    return next(((start, end) for start, end in _spans(run, at) if run[start:end] in words), None)
 
 
 def _is_swap_or_double(word: str, choice: str) -> bool:

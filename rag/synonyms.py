@@ -108,6 +108,11 @@ class Thesaurus:
         """Tell whether a word is a term of the field."""
         return _fold(word) in self._concepts
 
+    def is_term(self, form: str) -> bool:
+        """Tell whether a form, folded already, names a thing of the field: ways of asking are none."""
+        concept = self._concepts.get(form)
+        return concept is not None and not concept.startswith(ASKING_MARK)
+
     @property
     def pairs(self) -> frozenset[str]:
         """Pairs of neighbouring Chinese characters in the forms."""

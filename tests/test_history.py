@@ -3,6 +3,7 @@
 import pytest
 
 from rag.history import resolve
+from rag.pipeline import Notes
 from rag.types import Query, Turn
 
 HISTORY = (Turn("user", "BERT 为什么要用 mask"), Turn("assistant", "为了引入噪音。 [Q29][Q30]"))
@@ -35,3 +36,12 @@ def test_the_topic_is_looked_for_behind_other_follow_ups() -> None:
 
 def test_without_history_nothing_is_added() -> None:
     assert resolve(Query("公式呢")).text == "公式呢"
+
+
+@pytest.mark.parametrize(("text", "label"), [("为什么要除以根号dk", "Q4"), ("代码怎么写", "Q38")])
+def test_a_short_question_is_a_new_topic_where_the_notes_cover_it_by_itself(
+    notes: Notes, text: str, label: str
+) -> None:
+    history = (Turn("user", "讲讲 multi-head attention"), Turn("assistant", "多个头。 [Q38]"))
+    assert notes.search(Query(text, history)).hits[0].question.label == label
+    assert resolve(Query(text, history)).leans
