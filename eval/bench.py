@@ -1,21 +1,37 @@
 """Measure speed and memory as ratios in one run: `python -m eval.bench` (`make bench`).
 
 Every figure is the median of several fresh processes, or of several rounds in one process; what is compared runs in
-turns, so that a busy machine slows both alike.
+turns, so that a busy machine slows all alike. Writes `bench.json` and `bench.png`; `--readme` rewrites the README's table.
 """
 
 import argparse
 import json
-import os
+import random
+import re
 import statistics
-import subprocess
 import sys
 import tempfile
-import time
+from collections.abc import Sequence
+from dataclasses import asdict
 from pathlib import Path
+from typing import Any
 
-CORPUS = Path(__file__).parent.parent / "corpus"
-QUERY = "为什么要除以根号dk"
+from eval.benchtables import draw, fill_readme, format_report
+from eval.processes import Run, RunFailed, run_python
+from eval.rivals import OURS, QUERIES, SYSTEMS
+from eval.scale import SIZES, fit_growth, measure
+from rag.parse import parse_document
+from rag.shell import tell, write
+from rag.types import Document
+
+ROOT = Path(__file__).parent.parent
+NOTES = ROOT / "corpus" / "transformer-bert.md"
+OUT = ROOT / "build" / "bench"
+CLIENTS = (1, 4, 16, 64, 256)
+MANY_COPIES = 8
+"""How often larger notes hold each question of the real ones, its sentences in another order each time."""
+WARM_ROUNDS = 5
+RIVALS = ("llamaindex", "langchain", "txtai", f"llamaindex{OURS}", f"langchain{OURS}", f"txtai{OURS}")
 BARE = """
 import numpy as np, onnxruntime, faiss
 from tokenizers import Tokenizer
@@ -26,114 +42,170 @@ session = onnxruntime.InferenceSession(str(folder / "model.onnx"), options, prov
 ids = np.array([Tokenizer.from_file(str(folder / "tokenizer.json")).encode({query!r}).ids])
 session.run(None, {{"input_ids": ids, "attention_mask": np.ones_like(ids)}})
 """
-STARTER = """
-import faiss
+WARM = """
+import json, time
 from pathlib import Path
-from llama_index.core import Settings, SimpleDirectoryReader, StorageContext, VectorStoreIndex
-from llama_index.embeddings.huggingface import HuggingFaceEmbedding
-from llama_index.vector_stores.faiss import FaissVectorStore
-from rag.models.student import find_teacher
-Settings.embed_model = HuggingFaceEmbedding(model_name=str(find_teacher()))
-documents = SimpleDirectoryReader(input_files=[{notes!r}]).load_data()
-store = StorageContext.from_defaults(vector_store=FaissVectorStore(faiss_index=faiss.IndexFlatIP(384)))
-VectorStoreIndex.from_documents(documents, storage_context=store).as_retriever().retrieve({query!r})
+from eval.queries import load_queries
+from rag.config import Settings
+from rag.pipeline import open_notes
+notes = open_notes(Settings(corpus=(Path({notes!r}),), index=Path({index!r})), lambda line: None)
+queries = [query.query for query in load_queries() if query.covered]
+first, whole = [], []
+for query in queries:
+    started = time.perf_counter()
+    for place, _ in enumerate(notes.stream(query)):
+        if place == 0:
+            first.append((time.perf_counter() - started) * 1000)
+    whole.append((time.perf_counter() - started) * 1000)
+def quantile(times, share):
+    return sorted(times)[int(share * (len(times) - 1))]
+print(json.dumps({{f"{{name}}_{{mark}}_ms": quantile(times, share)
+    for name, times in (("first", first), ("whole", whole)) for mark, share in (("p50", 0.5), ("p99", 0.99))}}))
 """
-RATES = """
-import json, sys, time
+ENCODERS = """
+import json, time
 from pathlib import Path
+from eval.rivals import find_teacher_folder
+from rag.build import make_content
 from rag.config import Settings
 from rag.embed import ShippedEncoder
-from rag.build import make_content
 started = time.perf_counter()
 encoder = ShippedEncoder()
 load_ms = (time.perf_counter() - started) * 1000
-content, _ = make_content(Settings((Path({corpus!r}),), Path("unused")), encoder, None, None)
+content, _ = make_content(Settings((Path({notes!r}),), Path("unused")), encoder, None, None)
 texts = [passage.search_text for passage in content.passages if passage.search_text] * 2
-queries = [question.title for question in content.questions]
+times = []
+for question in content.questions * 3:
+    started = time.perf_counter(); encoder.embed_queries([question.title])
+    times.append((time.perf_counter() - started) * 1000)
+from llama_index.embeddings.huggingface import HuggingFaceEmbedding
+other = HuggingFaceEmbedding(model_name=find_teacher_folder(), embed_batch_size=32)
 def rate(embed):
     started = time.perf_counter(); embed(texts); return len(texts) / (time.perf_counter() - started)
-times = []
-for query in queries * 3:
-    started = time.perf_counter(); encoder.embed_queries([query]); times.append((time.perf_counter() - started) * 1000)
-result = {{"load_ms": load_ms, "query_ms": sorted(times)[len(times) // 2], "ours": [], "theirs": []}}
-other = None
-try:
-    from llama_index.embeddings.huggingface import HuggingFaceEmbedding
-    from rag.models.student import find_teacher
-    other = HuggingFaceEmbedding(model_name=str(find_teacher()), embed_batch_size=32)
-except ImportError as error:
-    print(error, file=sys.stderr)
-for _ in range({rounds}):
-    result["ours"].append(rate(encoder.embed_passages))
-    if other:
-        result["theirs"].append(rate(lambda batch: other.get_text_embedding_batch(batch)))
-print("RATES", json.dumps(result))
+pairs = [(rate(encoder.embed_passages), rate(other.get_text_embedding_batch)) for _ in range({rounds})]
+print(json.dumps({{"load_ms": load_ms, "query_ms": sorted(times)[len(times) // 2], "pairs": pairs}}))
 """
 
 
-def run_process(*arguments: str) -> tuple[float, float, str]:
-    """Run a fresh interpreter: seconds, peak memory in MB, output."""
-    started = time.perf_counter()
-    with tempfile.TemporaryFile("w+") as output, tempfile.TemporaryFile("w+") as errors:
-        process = subprocess.Popen([sys.executable, *arguments], stdout=output, stderr=errors)
-        _, status, usage = os.wait4(process.pid, 0)
-        elapsed_s = time.perf_counter() - started
-        process.returncode = os.waitstatus_to_exitcode(status)
-        output.seek(0)
-        errors.seek(0)
-        if process.returncode:
-            raise SystemExit(f"a measured process failed:\n{errors.read()[-800:]}")
-        return elapsed_s, usage.ru_maxrss / 1024, output.read()
+def medians(runs: Sequence[Run]) -> dict[str, float]:
+    """Sum up runs of one command."""
+    return {
+        "seconds": statistics.median(run.seconds for run in runs),
+        "peak_mb": statistics.median(run.peak_mb for run in runs),
+    }
 
 
-def measure_cold(rounds: int) -> None:
-    """Compare a cold question with a bare process that loads the same libraries and model."""
-    with tempfile.TemporaryDirectory() as index:
-        bare = ("-c", BARE.format(query=QUERY))
-        ask = ("-m", "rag.ask", "--corpus", str(CORPUS), "--index", index, QUERY)
-        run_process(*ask)
-        pairs = [(run_process(*bare), run_process(*ask)) for _ in range(rounds)]
-    for name, place in (("bare process", 0), ("cold ask", 1)):
-        seconds = statistics.median(pair[place][0] for pair in pairs)
-        peak_mb = statistics.median(pair[place][1] for pair in pairs)
-        print(f"{name:<34}{seconds:8.2f} s {peak_mb:8.0f} MB")
-    ratio = statistics.median(asked[0] / plain[0] for plain, asked in pairs)
-    print(f"{'cold ask / bare process':<34}{ratio:8.2f} ×  (wanted: at most 1.3; memory under 200 MB)")
+def last_json(run: Run) -> dict[str, Any]:
+    """Read the JSON object in the last line of what a process printed."""
+    found: dict[str, Any] = json.loads(run.output.strip().splitlines()[-1])
+    return found
 
 
-def measure_starter() -> None:
-    """Time a stock LlamaIndex starter on the same notes, where its packages are installed."""
-    try:
-        seconds, peak_mb, _ = run_process("-c", STARTER.format(notes=str(CORPUS / "transformer-bert.md"), query=QUERY))
-    except SystemExit as error:
-        print(f"stock LlamaIndex starter: not measured ({str(error).splitlines()[-1]})")
-        return
-    print(f"{'stock LlamaIndex starter':<34}{seconds:8.2f} s {peak_mb:8.0f} MB")
+def measure_cold(rounds: int, index: Path) -> dict[str, Any]:
+    """Compare one question in a fresh process with a bare process that loads the same libraries and model."""
+    bare = ("-c", BARE.format(query=QUERIES[0]))
+    ask = ("-m", "rag.ask", "--corpus", str(NOTES), "--index", str(index), QUERIES[0])
+    run_python(*ask)
+    pairs = [(run_python(*bare), run_python(*ask)) for _ in range(rounds)]
+    ratio = statistics.median(asked.seconds / plain.seconds for plain, asked in pairs)
+    return {"bare": medians([a for a, _ in pairs]), "ask": medians([b for _, b in pairs]), "ratio": ratio}
 
 
-def measure_rates(rounds: int) -> None:
-    """Compare the rate of embedding passages, and print the time of one query and of loading."""
-    _, peak_mb, output = run_process("-c", RATES.format(corpus=str(CORPUS), rounds=rounds))
-    line = next(line for line in output.splitlines() if line.startswith("RATES"))
-    result = json.loads(line.removeprefix("RATES "))
-    ours = statistics.median(result["ours"])
-    print(f"{'encoder: load':<34}{result['load_ms']:8.0f} ms  (wanted: at most 100)")
-    print(f"{'encoder: one query':<34}{result['query_ms']:8.1f} ms  (wanted: at most 4)")
-    print(f"{'encoder: passages':<34}{ours:8.1f} a second")
-    if result["theirs"]:
-        ratio = statistics.median(a / b for a, b in zip(result["ours"], result["theirs"], strict=True))
-        print(f"{'HuggingFaceEmbedding all-MiniLM':<34}{statistics.median(result['theirs']):8.1f} a second")
-        print(f"{'encoder / HuggingFaceEmbedding':<34}{ratio:8.2f} ×  (wanted: at least 3)")
+def write_many(folder: Path, copies: int) -> Path:
+    """Write larger notes: every question of the real ones several times, no two alike, so that nothing is embedded once."""
+    rng = random.Random(copies)
+    text = NOTES.read_text(encoding="utf-8")
+    questions = [q for q in parse_document(Document("n.md", "n", text, "")) if not q.parent]
+    parts: list[str] = []
+    for copy in range(copies):
+        for question in questions:
+            sentences = re.split(r"(?<=[。！？\n])", text[question.body_start : question.end])
+            rng.shuffle(sentences)
+            parts.append(f"## {len(parts) + 1}. {question.title}（{copy + 1}）\n\n{''.join(sentences)}\n")
+    file = folder / "many.md"
+    file.write_text("\n".join(parts), encoding="utf-8")
+    return file
+
+
+def measure_system(name: str, rounds: int, folder: Path, many: Path) -> dict[str, Any]:
+    """Measure ingest of real and of larger notes, a cold question and warm ones."""
+
+    def phase(name_of_phase: str, notes: Path, *options: str) -> Run:
+        store = folder / f"{name}-{notes.stem}"
+        return run_python("-m", "eval.rivals", name, name_of_phase, str(notes), str(store), *options)
+
+    ingest = [phase("ingest", NOTES) for _ in range(1 if name.startswith("mianjing") else rounds)]
+    cold = [phase("ask", NOTES) for _ in range(rounds)]
+    warm = phase("ask", NOTES, "--rounds", str(WARM_ROUNDS))
+    return {
+        "ingest": medians(ingest),
+        "ingest_many": medians([phase("ingest", many)]),
+        "cold": medians(cold),
+        "warm_ms": last_json(warm)["warm_ms"],
+    }
+
+
+def measure_systems(rounds: int) -> dict[str, Any]:
+    """Measure ourselves and the others; one that is not installed is said and left out."""
+    found: dict[str, Any] = {}
+    with tempfile.TemporaryDirectory() as name:
+        many = write_many(Path(name), MANY_COPIES)
+        for system in (f"mianjing{OURS}", *RIVALS):
+            tell(f"{system}……")
+            try:
+                found[system] = measure_system(system, rounds, Path(name), many)
+            except RunFailed as error:
+                tell(f"{system}: 没量成（{str(error).splitlines()[-1]}）")
+    return found
+
+
+def measure_load(out: Path) -> list[dict[str, Any]]:
+    """Let ever more clients ask the server at once."""
+    file = out / "load.json"
+    run_python("-m", "eval.load", "--json", str(file), "--clients", *map(str, CLIENTS))
+    rows: list[dict[str, Any]] = json.loads(file.read_text(encoding="utf-8"))
+    return rows
+
+
+def run_bench(rounds: int, sizes: Sequence[int], texts: Path, out: Path) -> dict[str, Any]:
+    """Measure everything."""
+    with tempfile.TemporaryDirectory() as name:
+        report: dict[str, Any] = {"cold": measure_cold(rounds, Path(name))}
+        report["warm"] = last_json(run_python("-c", WARM.format(notes=str(NOTES), index=name)))
+    tell("编码器……")
+    report["encoder"] = last_json(run_python("-c", ENCODERS.format(notes=str(NOTES), rounds=max(1, rounds // 2))))
+    report["systems"] = measure_systems(rounds)
+    assert set(SYSTEMS) >= {name.removesuffix(OURS) for name in report["systems"]}
+    tell("很多客户端……")
+    report["load"] = measure_load(out)
+    rows = []
+    for size in sizes:
+        tell(f"{size:,} 段……")
+        rows.append(measure(texts, [size])[0])
+    report["scale"] = [asdict(row) for row in rows]
+    report["growth"] = fit_growth(rows)
+    return report
 
 
 def main(arguments: list[str] | None = None) -> int:
-    """Measure and print."""
+    """Measure, print, draw."""
     parser = argparse.ArgumentParser(prog="python -m eval.bench", description=__doc__.splitlines()[0])
-    parser.add_argument("--rounds", type=int, default=5)
+    parser.add_argument("--rounds", type=int, default=5, help="每个命令跑几遍，取中位数（默认 5）")
+    parser.add_argument("--sizes", type=int, nargs="*", default=SIZES, metavar="N", help="笔记多大（段）")
+    parser.add_argument("--texts", type=Path, default=NOTES.parent, metavar="DIR", help="大笔记由哪里的文字重新组合")
+    parser.add_argument("--out", type=Path, default=OUT, metavar="DIR", help="结果写到哪里（默认 build/bench）")
+    parser.add_argument("--readme", action="store_true", help="不测，只用上次的结果重写 README 的表")
     options = parser.parse_args(arguments)
-    measure_cold(options.rounds)
-    measure_rates(max(1, options.rounds // 2))
-    measure_starter()
+    options.out.mkdir(parents=True, exist_ok=True)
+    file = options.out / "bench.json"
+    if not options.readme:
+        report = run_bench(options.rounds, options.sizes, options.texts, options.out)
+        file.write_text(json.dumps(report, ensure_ascii=False, indent=1) + "\n", encoding="utf-8")
+        (options.out / "bench.png").write_bytes(draw(report))
+    report = json.loads(file.read_text(encoding="utf-8"))
+    write(format_report(report))
+    if options.readme:
+        fill_readme(ROOT / "README.md", report)
     return 0
 
 

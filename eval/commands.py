@@ -2,7 +2,7 @@
 
 import json
 from argparse import ArgumentParser, Namespace
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 
@@ -17,12 +17,16 @@ from eval.report import fill_readme, open_board, read_records, write_report
 from eval.results import BOARD, COMMITTED, OUT, Board, Result, Row, make_board, slim, write_board, write_result
 from eval.scale import format_rows, measure
 from eval.tables import format_board, format_sets
+from eval.verdict_tables import add_verify, run_verify
 from rag.config import add_options, read_settings
 from rag.pipeline import load_encoder
 from rag.shell import EXIT_ANSWERED, tell, write
+from rag.types import LENGTHS, Length
 
 ROOT = Path(__file__).parent.parent
 STARTER_ENCODER = "all-MiniLM-L6-v2"
+DEFAULT_LENGTH: Length = "normal"
+LENGTH_NAMES: Mapping[Length, str] = {"short": "答得短", "normal": "", "full": "整题"}
 BEIR_CONFIGURATIONS = ("bm25", "dense", "full")
 
 
@@ -51,6 +55,7 @@ def _add_notes(parser: ArgumentParser) -> None:
 def _add_run(parser: ArgumentParser) -> None:
     _add_notes(parser)
     parser.add_argument("--config", default="full", metavar="NAME", help="、".join(CONFIGURATIONS) + "（默认 full）")
+    parser.add_argument("--length", metavar="|".join(LENGTHS), help="答案多长（RAG_LENGTH；默认 normal）")
 
 
 def _add_ablate(parser: ArgumentParser) -> None:
@@ -93,13 +98,22 @@ def _add_report(parser: ArgumentParser) -> None:
 def _open(options: Namespace) -> Workbench:
     if options.index is None:
         options.index = str(options.out / "index")
-    return open_workbench(read_settings(options), options.queries, options.split, tell)
+    settings = read_settings(options)
+    bench = open_workbench(settings, options.queries, options.split, tell)
+    queries = (replace(query, query=replace(query.query, length=settings.length)) for query in bench.queries)
+    return replace(bench, queries=tuple(queries))
 
 
 def run_one(options: Namespace) -> int:
     """Measure one configuration."""
     configuration = find_configuration(options.config)
-    result = _open(options).run(configuration)
+    bench = _open(options)
+    result = bench.run(configuration)
+    if (length := bench.notes.settings.length) != DEFAULT_LENGTH:
+        # A file of its own: the answers differ, though the retrieval does not.
+        result = replace(
+            result, name=f"{result.name}@{length}", description=f"{result.description}，{LENGTH_NAMES[length]}"
+        )
     path = write_result(options.out, result)
     write(format_board(make_board([result])))
     tell(f"写进了 {path}")
@@ -197,6 +211,7 @@ COMMANDS: Sequence[Command] = (
     Command("beir", "在 BEIR 格式的检索集上测", _add_beir, run_beir),
     Command("fit", "在 dev 上拟合排序和拒答的权重", _add_fit, run_fit),
     Command("scale", "笔记多到几万、几百万段时，检索有多快、多准", _add_scale, run_scale),
+    Command("verify", "测逐句核对：该支持的、该标出的判得准不准", add_verify, run_verify),
     Command("compare", "逐题比较两个结果，说明差别是否可信", _add_compare, run_compare),
     Command("report", "画图，写成一个网页；--readme 重写 README 的表", _add_report, run_report),
 )

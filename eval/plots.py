@@ -48,7 +48,7 @@ def _category_label(category: str) -> str:
     return name_category(category) if find_font() else category
 
 
-def _render(width: float, height: float, draw: Any, *data: Any) -> bytes:
+def render(width: float, height: float, draw: Any, *data: Any) -> bytes:
     """Draw on a fresh figure and return it as PNG, dated nowhere so that equal results make equal files."""
     import matplotlib
     from matplotlib.backends.backend_agg import FigureCanvasAgg
@@ -72,7 +72,7 @@ def select_main(rows: Sequence[Row]) -> list[tuple[Row, str]]:
 
 def draw_categories(rows: Sequence[Row]) -> bytes:
     """Draw nDCG@10 of the main configurations by category, with intervals; PNG."""
-    return _render(11, 4.2, _draw_categories, select_main(rows))
+    return render(11, 4.2, _draw_categories, select_main(rows))
 
 
 def _draw_categories(figure: "Figure", chosen: Sequence[tuple[Row, str]]) -> None:
@@ -93,7 +93,7 @@ def _draw_categories(figure: "Figure", chosen: Sequence[tuple[Row, str]]) -> Non
         axes.bar([x for x, _ in bars], heights, width, yerr=errors, color=colour, label=row.name, error_kw=style)
     axes.set_xticks(range(len(names)), [_category_label(name) for name in names])
     axes.set_ylim(0, 105)
-    _finish(axes, _say("by category"))
+    finish(axes, _say("by category"))
     axes.legend(ncols=len(chosen), loc="upper center", bbox_to_anchor=(0.5, -0.08), frameon=False, fontsize=8)
 
 
@@ -103,7 +103,7 @@ def draw_risk(rows: Sequence[Row], records: Mapping[str, Sequence[Record]]) -> b
     :param records: configuration name to its records.
     """
     chosen = [(row, colour) for row, colour in select_main(rows) if row.name in records]
-    return _render(5.4, 4.2, _draw_risk, chosen, records)
+    return render(5.4, 4.2, _draw_risk, chosen, records)
 
 
 def _draw_risk(figure: "Figure", chosen: Sequence[tuple[Row, str]], records: Mapping[str, Sequence[Record]]) -> None:
@@ -117,13 +117,13 @@ def _draw_risk(figure: "Figure", chosen: Sequence[tuple[Row, str]], records: Map
     axes.set_ylim(bottom=0)
     axes.set_xlabel(f"{_say('share answered')} %")
     axes.set_ylabel(f"{_say('share wrong')} %")
-    _finish(axes, _say("risk and coverage"))
+    finish(axes, _say("risk and coverage"))
     axes.legend(frameon=False, fontsize=8)
 
 
 def draw_times(rows: Sequence[Row]) -> bytes:
     """Draw p50 and p99 of the main configurations' search time; PNG."""
-    return _render(5.4, 4.2, _draw_times, select_main(rows))
+    return render(5.4, 4.2, _draw_times, select_main(rows))
 
 
 def _draw_times(figure: "Figure", chosen: Sequence[tuple[Row, str]]) -> None:
@@ -137,10 +137,11 @@ def _draw_times(figure: "Figure", chosen: Sequence[tuple[Row, str]]) -> None:
     axes.set_xscale("log")
     axes.margins(x=0.25)
     axes.set_xlabel(f"{_say('milliseconds')}, p50 / p99")
-    _finish(axes, _say("search, one query"))
+    finish(axes, _say("search, one query"))
 
 
-def _finish(axes: "Axes", title: str) -> None:
+def finish(axes: "Axes", title: str) -> None:
+    """Give a drawing its title and quiet surroundings."""
     axes.set_title(title, fontsize=10, loc="left")
     axes.spines[["top", "right"]].set_visible(False)
     axes.grid(alpha=0.25)

@@ -8,13 +8,15 @@ from pathlib import Path
 
 from eval.judge import Record
 from eval.plots import MAIN, draw_categories, draw_risk, draw_times
+from eval.readme import fill_section
 from eval.results import Board, read_board, read_result, write_text
 from eval.tables import format_board
 from rag.errors import UsageError
 
 LEFT_OUT = "full-"
 """Begins the names of configurations that leave one part out."""
-BEGIN, END = "<!-- eval:begin -->", "<!-- eval:end -->"
+SECTION = "eval"
+"""Of the README."""
 PAGE_NAME = "report.html"
 PAGE = """<!doctype html>
 <html lang="zh-CN"><head><meta charset="utf-8"><title>面经：检索评测</title>
@@ -83,31 +85,16 @@ def read_records(folder: Path, board: Board) -> dict[str, tuple[Record, ...]]:
 
 
 def fill_readme(readme: Path, board: Board) -> None:
-    """Put the tables between the markers of the README.
+    """Put the tables into the README.
 
     :raises UsageError: when it cannot be read, or a marker is missing.
     """
-    try:
-        text = readme.read_text(encoding="utf-8")
-    except OSError as error:
-        raise UsageError(f"{readme}: 打不开（{error.strerror}）") from error
-    before, after = split_readme(text, readme)
-    write_text(readme, f"{before}{BEGIN}\n{format_readme(board)}\n{END}{after}")
+    fill_section(readme, SECTION, format_readme(board))
 
 
 def format_readme(board: Board) -> str:
     """Write the tables of the README: the ladder, without the rows that leave one part out of the whole."""
     return format_board(replace(board, rows=tuple(row for row in board.rows if not row.name.startswith(LEFT_OUT))))
-
-
-def split_readme(text: str, readme: Path) -> tuple[str, str]:
-    """Return what stands before and behind the marked table.
-
-    :raises UsageError: when there is not one pair of markers in order.
-    """
-    if text.count(BEGIN) != 1 or text.count(END) != 1 or text.index(BEGIN) > text.index(END):
-        raise UsageError(f"{readme}: 要有一对 {BEGIN} 和 {END}，表格写在它们中间")
-    return text.partition(BEGIN)[0], text.partition(END)[2]
 
 
 def open_board(path: Path) -> Board:

@@ -34,6 +34,7 @@ N_QUERIES = 300
 KEPT_WORDS = 0.7
 N_NEAREST = 10
 SEED = 20
+SIZES = (1_000, 10_000, 100_000, 1_000_000)
 
 
 @dataclass(frozen=True, slots=True)
@@ -55,6 +56,8 @@ class ScaleRow:
     n_passages: int
     index: str
     build_s: float
+    index_mb: float
+    """Vectors and words, as stored."""
     memory_mb: float
     """Highest resident memory of the process so far."""
     recall: float
@@ -142,8 +145,9 @@ def measure_size(material: Material, n_passages: int, thesaurus: Thesaurus, enco
         retriever.to_hits(retriever.rank(text, retriever.embed([text])), N_NEAREST)
         times.append((time.perf_counter() - begun) * 1000)
     peak_mb = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / (1024 if sys.platform != "darwin" else 1024**2)
-    p50, p99 = np.percentile(times, [50, 99])
-    return ScaleRow(n_passages, index.kind, build_s, peak_mb, float(np.mean(reached)), float(p50), float(p99))
+    p50, p99 = map(float, np.percentile(times, [50, 99]))
+    index_mb = (len(index.to_bytes()) + sum(array.nbytes for array in words.to_arrays().values())) / 1e6
+    return ScaleRow(n_passages, index.kind, build_s, index_mb, peak_mb, float(np.mean(reached)), p50, p99)
 
 
 def measure(folder: Path, sizes: Sequence[int]) -> list[ScaleRow]:
@@ -154,12 +158,32 @@ def measure(folder: Path, sizes: Sequence[int]) -> list[ScaleRow]:
     return [measure_size(material, size, thesaurus, encoder) for size in sizes]
 
 
+def fit_growth(rows: Sequence[ScaleRow]) -> dict[str, float]:
+    """Fit how each cost grows with the number of passages: the exponent e of n^e, by least squares over logarithms.
+
+    1 is linear, 0.5 the square root; empty for fewer than two sizes.
+    """
+    if len({row.n_passages for row in rows}) < 2:
+        return {}
+    sizes = np.log([row.n_passages for row in rows])
+    costs = ("build_s", "index_mb", "p50_ms", "p99_ms")
+    return {name: float(np.polyfit(sizes, np.log([getattr(row, name) for row in rows]), 1)[0]) for name in costs}
+
+
 def format_rows(rows: Sequence[ScaleRow]) -> str:
-    """Write the rows as a Markdown table."""
-    lines = ["| 段落 | 向量索引 | 建索引 | 内存峰值 | recall@10 | 检索 p50 / p99 |", "|---:|---|---:|---:|---:|---:|"]
+    """Write the rows as a Markdown table, the growth below them."""
+    lines = [
+        "| 段落 | 向量索引 | 建索引 | 索引大小 | 内存峰值 | recall@10 | 检索 p50 / p99 |",
+        "|---:|---|---:|---:|---:|---:|---:|",
+    ]
     lines += [
-        f"| {row.n_passages:,} | {row.index} | {row.build_s:.0f} s | {row.memory_mb:,.0f} MB | {row.recall:.3f} "
-        f"| {row.p50_ms:.1f} / {row.p99_ms:.1f} ms |"
+        f"| {row.n_passages:,} | {row.index} | {row.build_s:.0f} s | {row.index_mb:,.0f} MB | {row.memory_mb:,.0f} MB "
+        f"| {row.recall:.3f} | {row.p50_ms:.1f} / {row.p99_ms:.1f} ms |"
         for row in rows
     ]
+    if growth := fit_growth(rows):
+        lines.append(
+            f"| 按 n 的几次方增长 | | {growth['build_s']:.2f} | {growth['index_mb']:.2f} | | "
+            f"| {growth['p50_ms']:.2f} / {growth['p99_ms']:.2f} |"
+        )
     return "\n".join(lines)
