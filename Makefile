@@ -24,6 +24,10 @@ $(VENV)/.dev: pyproject.toml constraints.txt | $(BIN)/python
 	$(PIP) -e ".[dev]"
 	@touch $@ $(VENV)/.base
 
+$(VENV)/.serve: pyproject.toml constraints.txt | $(VENV)/.base
+	$(PIP) -e ".[serve]"
+	@touch $@
+
 $(VENV)/.bench: pyproject.toml constraints.txt $(VENV)/.dev
 	$(PIP) -e ".[bench]"
 	@touch $@
@@ -37,6 +41,9 @@ chat: $(VENV)/.base  ## 打开网页，跟笔记对话
 
 ask: $(VENV)/.base  ## 在命令行问一句：make ask Q="为什么要除以根号dk"
 	@$(BIN)/python -m rag.ask --corpus $(NOTES) $(if $(Q),"$(Q)")
+
+serve: $(VENV)/.serve  ## 开放给别的程序：OpenAI 兼容接口和 MCP
+	@$(BIN)/python -m rag.serve --corpus $(NOTES)
 
 ingest: $(VENV)/.base  ## 重新读一遍笔记
 	@$(BIN)/python -m rag.ingest $(NOTES)
@@ -65,4 +72,7 @@ eval: $(VENV)/.eval  ## 评测检索、拒答和引用，画成一个网页
 	$(BIN)/python -m eval ablate --split $(SPLIT)
 	$(BIN)/python -m eval report
 
-.PHONY: help chat ask ingest test browser check bench eval
+screenshots: $(VENV)/.dev browser  ## 给网页的每一页截图，放进 docs/img
+	$(BIN)/python -m ui.screenshots
+
+.PHONY: help chat ask serve ingest test browser check bench eval screenshots

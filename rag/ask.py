@@ -7,12 +7,16 @@ import sys
 from collections.abc import Iterator, Sequence
 from dataclasses import asdict
 from pathlib import Path
-from typing import IO, Any
+from typing import IO, TYPE_CHECKING, Any
 
+from rag.cite import write_numbers, write_place
 from rag.config import Settings, add_options, read_settings
 from rag.errors import UsageError
 from rag.shell import EXIT_ANSWERED, EXIT_NOTHING, guard, leave, tell, write
-from rag.types import Answer, Citation, Query, Turn
+from rag.types import LENGTHS, Answer, Citation, Length, Query, Turn
+
+if TYPE_CHECKING:
+    from rag.pipeline import Notes
 
 BOLD, DIM, PLAIN = "\x1b[1m", "\x1b[2m", "\x1b[0m"
 
@@ -26,10 +30,20 @@ def parse_arguments(arguments: list[str] | None) -> argparse.Namespace:
     )
     parser.add_argument("question", nargs="*", help="问题；中文英文都行，也可以问题号：第16题")
     add_options(parser)
-    parser.add_argument("--llm", metavar="SPEC", help="用大模型组织答案（RAG_LLM；默认直接摘录）")
+    parser.add_argument(
+        "--llm",
+        metavar="openai:MODEL|hf:ID|PATH",
+        help="用大模型组织答案：兼容 OpenAI 接口的服务（RAG_LLM_BASE_URL、RAG_LLM_API_KEY），"
+        "或本机的 transformers 对话模型（RAG_LLM；默认直接摘录）",
+    )
+    parser.add_argument(
+        "--length",
+        metavar="|".join(LENGTHS),
+        help="答多长：short 一两句，normal 两分钟，full 整题（RAG_LENGTH；默认 normal）",
+    )
     parser.add_argument("--top-k", metavar="N", help="排名里列出多少题（RAG_TOP_K；默认 10）")
     parser.add_argument("--json", action="store_true", help="输出一个 JSON 对象")
-    parser.add_argument("--batch", metavar="FILE|-", help='逐行读 {"id","text","history"}，逐行输出 JSON')
+    parser.add_argument("--batch", metavar="FILE|-", help='逐行读 {"id","text","history","length"}，逐行输出 JSON')
     parser.add_argument("--no-color", action="store_true", help="不用颜色（NO_COLOR 也行）")
     return parser.parse_args(arguments)
 
@@ -37,45 +51,58 @@ def parse_arguments(arguments: list[str] | None) -> argparse.Namespace:
 def to_record(answer: Answer, identity: str | None = None) -> dict[str, Any]:
     """Turn an answer into the JSON object of the shell contract."""
     record: dict[str, Any] = {} if identity is None else {"id": identity}
-    return record | {
-        "query": answer.query,
-        "answer": answer.text,
-        "abstained": answer.abstained,
-        "mode": answer.mode,
-        "citations": [asdict(citation) for citation in answer.citations],
-        "ranking": [{"label": label, "score": score} for label, score in answer.ranking],
-        "coverage": round(answer.coverage, 3),
-        "elapsed_ms": answer.elapsed_ms,
-    }
+    return (
+        record
+        | {
+            "query": answer.query,
+            "answer": answer.text,
+            "abstained": answer.abstained,
+            "mode": answer.mode,
+            "citations": [asdict(citation) for citation in answer.citations],
+            "ranking": [{"label": label, "score": score} for label, score in answer.ranking],
+            "coverage": round(answer.coverage, 3),
+            "elapsed_ms": answer.elapsed_ms,
+        }
+        | _to_generated_fields(answer)
+    )
+
+
+def _to_generated_fields(answer: Answer) -> dict[str, Any]:
+    """Return what only a generated answer has, and any notice."""
+    if answer.mode == "generated":
+        checks = [asdict(check) for check in answer.checks]
+        return {"model": answer.model, "notice": answer.notice, "checks": checks}
+    return {"notice": answer.notice} if answer.notice else {}
 
 
 def format_answer(answer: Answer, *, color: bool) -> str:
-    """Write an answer for a terminal, its sources below it."""
+    """Write an answer for a terminal, its sources and what to read next below it."""
     bold, dim, plain = (BOLD, DIM, PLAIN) if color else ("", "", "")
-    lines = [answer.text]
+    lines = [answer.text.replace("\n\f\n", "\n")]  # where a page ends
     if answer.citations:
         lines += ["", f"{bold}来源{plain}"]
         for first, places in group_citations(answer.citations):
-            lines.append(f"[{first.label}] {first.title}  {dim}{first.file}:{places}{plain}")
+            lines.append(f"[{first.label}] {first.title}  {dim}{write_place(first, places)}{plain}")
+    if answer.related:
+        lines += ["", f"{bold}相关题目{plain}", *(f"[{label}] {title}" for label, title in answer.related)]
     return "\n".join(lines)
 
 
 def group_citations(citations: Sequence[Citation]) -> list[tuple[Citation, str]]:
-    """Bring citations of one question together: the first of them, and all their lines as `44-48,53`."""
+    """Bring citations of one question together: the first of them, and all their lines (or pages) as `44-48,53`."""
     groups: dict[str, list[Citation]] = {}
     for citation in citations:
         groups.setdefault(citation.label, []).append(citation)
-    return [(group[0], ",".join(_write_lines(citation.lines) for citation in group)) for group in groups.values()]
+    return [
+        (group[0], ",".join(dict.fromkeys(write_numbers(citation.lines) for citation in group)))
+        for group in groups.values()
+    ]
 
 
-def _write_lines(lines: tuple[int, int]) -> str:
-    first, last = lines
-    return f"{first}-{last}" if last > first else str(first)
-
-
-def read_batch(source: IO[str], name: str) -> Iterator[tuple[str, Query]]:
+def read_batch(source: IO[str], name: str, length: Length = "normal") -> Iterator[tuple[str, Query]]:
     """Read queries from JSON lines.
 
+    :param length: of the answers to rows that name none.
     :raises UsageError: when a line is not such an object; the line is named.
     """
     for number, line in enumerate(source, start=1):
@@ -84,10 +111,19 @@ def read_batch(source: IO[str], name: str) -> Iterator[tuple[str, Query]]:
         try:
             row = json.loads(line)
             history = tuple(Turn(turn["role"], str(turn["content"])) for turn in row.get("history") or ())
-            yield str(row.get("id", number)), Query(str(row["text"]), history)
+            query = Query(str(row["text"]), history, _find_length(row.get("length") or length))
+            yield str(row.get("id", number)), query
         except (ValueError, KeyError, TypeError, AttributeError) as error:
             wanted = '{"id": "1", "text": "问题", "history": []}'
-            raise UsageError(f"{name}:{number}: 这一行读不懂；每行要写成 {wanted}") from error
+            choices = "、".join(LENGTHS)
+            raise UsageError(
+                f"{name}:{number}: 这一行读不懂；每行要写成 {wanted}，可以再加 length（{choices}）"
+            ) from error
+
+
+def _find_length(name: str) -> Length:
+    """:raises ValueError: when there is no such length."""
+    return LENGTHS[LENGTHS.index(name)]
 
 
 def chat(settings: Settings) -> int:
@@ -114,17 +150,34 @@ def chat(settings: Settings) -> int:
             history.clear()
             continue
         if text:
-            answer = notes.ask(Query(text, tuple(history)))
-            write(format_answer(answer, color=settings.color))
+            answer = _show(notes, Query(text, tuple(history), settings.length), settings)
             history += [Turn("user", text), Turn("assistant", answer.text)]
+
+
+def _show(notes: "Notes", query: Query, settings: Settings) -> Answer:
+    """Answer for a reader: piece by piece where a model writes on a terminal, and any notice beside it."""
+    if notes.generator and sys.stdout.isatty():
+        from rag.terminal import show_reply
+
+        answer = show_reply(notes.stream(query), lambda whole: format_answer(whole, color=settings.color))
+    else:
+        answer = notes.ask(query)
+        write(format_answer(answer, color=settings.color))
+    if answer.notice:
+        tell(answer.notice)
+    return answer
 
 
 def ask_once(settings: Settings, question: str, *, as_json: bool) -> int:
     """Answer one question."""
     from rag.pipeline import open_notes
 
-    answer = open_notes(settings, tell).ask(Query(question))
-    write(json.dumps(to_record(answer), ensure_ascii=False) if as_json else format_answer(answer, color=settings.color))
+    notes, query = open_notes(settings, tell), Query(question, length=settings.length)
+    if as_json:
+        answer = notes.ask(query)
+        write(json.dumps(to_record(answer), ensure_ascii=False))
+    else:
+        answer = _show(notes, query, settings)
     return EXIT_NOTHING if answer.abstained else EXIT_ANSWERED
 
 
@@ -136,7 +189,7 @@ def ask_batch(settings: Settings, source: str) -> int:
     answered = False
     try:
         with sys.stdin if source == "-" else Path(source).open(encoding="utf-8") as lines:
-            for identity, query in read_batch(lines, source):
+            for identity, query in read_batch(lines, source, settings.length):
                 answer = notes.ask(query)
                 answered = answered or not answer.abstained
                 write(json.dumps(to_record(answer, identity), ensure_ascii=False))
@@ -153,8 +206,6 @@ def run(arguments: list[str] | None) -> int:
     """Do what the command line asks for."""
     options = parse_arguments(arguments)
     settings = read_settings(options)
-    if settings.llm:
-        raise UsageError(f"--llm {settings.llm}: 这一版还只会摘录笔记原文；去掉 --llm 再试")
     if options.batch:
         return ask_batch(settings, options.batch)
     if not options.question:

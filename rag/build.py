@@ -2,7 +2,7 @@
 
 import hashlib
 import time
-from collections.abc import Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
 
 import numpy as np
@@ -11,10 +11,10 @@ from rag.chunk import chunk_document
 from rag.cite import hash_text
 from rag.config import Settings
 from rag.corpus import CorpusReading, corpus_digest, read_corpus
-from rag.errors import IndexFault
-from rag.index import IndexContent, OpenIndex, lock_for_writing, open_index, write_generation
+from rag.index import IndexContent, OpenIndex
 from rag.lexical import WordIndex
 from rag.parse import assign_labels, parse_document
+from rag.stores import open_store
 from rag.synonyms import Thesaurus, digest_groups, load_thesaurus
 from rag.types import Document, Encoder, Passage, Progress, Question, Vectors
 from rag.vectors import VectorIndex
@@ -24,6 +24,18 @@ PASSAGE_TOKENS = 200
 MAX_NAMES = 20
 """Other names put after a passage for its second vector."""
 LOCK_WAIT_S = 60.0
+IndexVectors = Callable[[Vectors], VectorIndex]
+Pair = tuple[str, str]
+"""A text, and the same with other names of its terms after it."""
+
+
+@dataclass(frozen=True, slots=True)
+class Worker:
+    """A process that embedded a share of the rows."""
+
+    name: str
+    n_rows: int
+    busy_s: float
 
 
 @dataclass(frozen=True, slots=True)
@@ -41,6 +53,8 @@ class BuildReport:
     problems: tuple[str, ...]
     """One line for each file that could not be read."""
     elapsed_s: float
+    workers: tuple[Worker, ...] = ()
+    """Who embedded, where several processes did."""
 
 
 def parse_corpus(reading: CorpusReading) -> tuple[Question, ...]:
@@ -80,20 +94,40 @@ def embed_rows(
 
     :returns: the vectors, a content hash for each row, and how many texts were embedded.
     """
-    pairs = [(text, thesaurus.expand(text, MAX_NAMES)) for text in texts]
-    keys = tuple(hashlib.blake2b("\0".join(pair).encode(), digest_size=16).hexdigest() for pair in pairs)
-    known: dict[str, Vectors] = {}
-    if former and former.content.encoder == encoder.fingerprint:
-        known = dict(zip(former.content.row_keys, former.content.vectors.all(), strict=True))
+    pairs, keys = pair_texts(texts, thesaurus)
+    known = list_known(former, encoder)
     fresh = {key: pair for key, pair in zip(keys, pairs, strict=True) if key not in known}
     if fresh:
-        variants = list(dict.fromkeys(text for pair in fresh.values() for text in pair))
-        vector_of = dict(zip(variants, encoder.embed_passages(variants, progress), strict=True))
-        for key, (plain, expanded) in fresh.items():
-            both = vector_of[plain] + vector_of[expanded]
-            known[key] = both / np.linalg.norm(both)
+        known.update(zip(fresh, embed_pairs(list(fresh.values()), encoder, progress), strict=True))
+    return stack_rows(keys, known), keys, len(fresh)
+
+
+def pair_texts(texts: Sequence[str], thesaurus: Thesaurus) -> tuple[list[Pair], tuple[str, ...]]:
+    """Pair each text with itself and other names of its terms, and hash each pair."""
+    pairs = [(text, thesaurus.expand(text, MAX_NAMES)) for text in texts]
+    return pairs, tuple(hashlib.blake2b("\0".join(pair).encode(), digest_size=16).hexdigest() for pair in pairs)
+
+
+def list_known(former: OpenIndex | None, encoder: Encoder) -> dict[str, Vectors]:
+    """Return the vectors that an index by the same encoder has, by content hash."""
+    if not former or former.content.encoder != encoder.fingerprint:
+        return {}
+    return dict(zip(former.content.row_keys, former.content.vectors.all(), strict=True))
+
+
+def embed_pairs(pairs: Sequence[Pair], encoder: Encoder, progress: Progress | None = None) -> Vectors:
+    """Return the mean of the two vectors of each pair, (n_pairs, dim); a text met twice is embedded once."""
+    variants = list(dict.fromkeys(text for pair in pairs for text in pair))
+    vector_of = dict(zip(variants, encoder.embed_passages(variants, progress), strict=True))
+    both = np.stack([vector_of[plain] + vector_of[expanded] for plain, expanded in pairs])
+    means: Vectors = (both / np.linalg.norm(both, axis=1, keepdims=True)).astype(np.float32)
+    return means
+
+
+def stack_rows(keys: Sequence[str], known: Mapping[str, Vectors]) -> Vectors:
+    """Return the vector of each key, (n_keys, dim)."""
     vectors = np.stack([known[key] for key in keys]) if keys else np.empty((0, 1), dtype=np.float32)
-    return vectors.astype(np.float32), keys, len(fresh)
+    return vectors.astype(np.float32)
 
 
 def _digest_questions(content: IndexContent) -> dict[str, str]:
@@ -105,24 +139,24 @@ def _digest_questions(content: IndexContent) -> dict[str, str]:
     return {labels[key]: hash_text("".join(parts)) for key, parts in texts.items()}
 
 
-def _open_former(settings: Settings) -> OpenIndex | None:
-    """Open the index there is, of whatever encoder, or None when there is none to take anything over from."""
-    try:
-        return open_index(settings.index)
-    except IndexFault:
-        return None
-
-
 def build(settings: Settings, encoder: Encoder, progress: Progress | None = None) -> BuildReport:
     """Read, parse, chunk, embed and index the notes as a new generation.
 
     :raises RagError: when nothing can be read or written; the former generation stays as it was.
     """
     started = time.monotonic()
-    with lock_for_writing(settings.index, LOCK_WAIT_S):
-        former = _open_former(settings)
-        content, n_embedded = make_content(settings, encoder, former, progress)
-        write_generation(settings.index, content)
+    store = open_store(settings)
+    with store.hold(LOCK_WAIT_S):
+        former = store.read_former()
+        workers: tuple[Worker, ...] = ()
+        if settings.engine:
+            from rag.workers import make_content_on_ray
+
+            content, workers = make_content_on_ray(settings, encoder, former, progress, store.index_vectors)
+            n_embedded = sum(worker.n_rows for worker in workers)
+        else:
+            content, n_embedded = make_content(settings, encoder, former, progress, store.index_vectors)
+        store.write(content)
     before = _digest_questions(former.content) if former else {}
     after = _digest_questions(content)
     return BuildReport(
@@ -135,18 +169,25 @@ def build(settings: Settings, encoder: Encoder, progress: Progress | None = None
         n_embedded=n_embedded,
         problems=content.problems,
         elapsed_s=time.monotonic() - started,
+        workers=workers,
     )
 
 
 def make_content(
-    settings: Settings, encoder: Encoder, former: OpenIndex | None, progress: Progress | None
+    settings: Settings,
+    encoder: Encoder,
+    former: OpenIndex | None,
+    progress: Progress | None,
+    index_vectors: IndexVectors = VectorIndex.build,
 ) -> tuple[IndexContent, int]:
     """Make the content of a generation, and tell how many texts had to be embedded."""
     digest = corpus_digest(settings.corpus, digest_groups(settings.terms))
     reading = read_corpus(settings.corpus)
     questions = parse_corpus(reading)
     thesaurus = load_thesaurus(settings.terms)
-    content, n_embedded = index_documents(reading.documents, questions, encoder, thesaurus, former, progress)
+    content, n_embedded = index_documents(
+        reading.documents, questions, encoder, thesaurus, former, progress, index_vectors
+    )
     return replace(content, corpus=digest, problems=reading.problems), n_embedded
 
 
@@ -157,18 +198,32 @@ def index_documents(
     thesaurus: Thesaurus,
     former: OpenIndex | None = None,
     progress: Progress | None = None,
+    index_vectors: IndexVectors = VectorIndex.build,
 ) -> tuple[IndexContent, int]:
     """Chunk, embed and index documents whose questions are known, and tell how many texts had to be embedded."""
     passages = chunk_corpus(documents, questions, encoder)
     vectors, keys, n_embedded = embed_rows(texts_to_embed(questions, passages), thesaurus, encoder, former, progress)
-    content = IndexContent(
+    return assemble(documents, questions, passages, vectors, keys, thesaurus, encoder, index_vectors), n_embedded
+
+
+def assemble(
+    documents: Sequence[Document],
+    questions: tuple[Question, ...],
+    passages: tuple[Passage, ...],
+    vectors: Vectors,
+    keys: tuple[str, ...],
+    thesaurus: Thesaurus,
+    encoder: Encoder,
+    index_vectors: IndexVectors,
+) -> IndexContent:
+    """Put together what a generation holds."""
+    return IndexContent(
         questions=questions,
         passages=passages,
-        vectors=VectorIndex.build(vectors),
+        vectors=index_vectors(vectors),
         row_keys=keys,
         lexical=WordIndex.build(questions, passages, thesaurus).to_arrays(),
         encoder=encoder.fingerprint,
         corpus="",
         documents=tuple((document.path, document.digest) for document in documents),
     )
-    return content, n_embedded

@@ -9,7 +9,7 @@ from rag.markdown import SETEXT, Block, plain_words, split_blocks
 from rag.types import Document, Passage, Question, Section
 
 SENTENCE_END = re.compile(r"[。！？!?；;]+[」』”’）)\]]*|\n|(?<=[a-z)])\.(?=\s+[A-Z])")
-INLINE_WHOLE = re.compile(r"\$[^$\n]+\$|`[^`\n]+`|!?\[[^\]\n]*\]\([^)\n]*\)|\\\(.+?\\\)")
+INLINE_WHOLE = re.compile(r"\$[^$\n]+\$|`[^`\n]+`|!?\[[^\[\]\n]*\]\([^)\[\n]*\)|\\\((?:(?!\\\().)+?\\\)")
 """Inline formulas, code and links: no border falls inside."""
 WHOLE_FENCE_FACTOR = 3
 """A fence or formula up to this many times the limit stays in one passage."""
@@ -51,17 +51,20 @@ def _chunk_question(
 ) -> Iterator[Passage]:
     pieces = list(_split_pieces(document.text, question, count_tokens, max_tokens))
     line, counted = question.lines[0], question.start
+    border = "\n" if document.unit == "line" else "\f"
     for ordinal, (start, end) in enumerate(_pack(pieces, question, subs, max_tokens)):
-        line += document.text.count("\n", counted, start)
+        line += document.text.count(border, counted, start)
         counted = start
         text = document.text[start:end]
-        first = line + len(text[: len(text) - len(text.lstrip())].split("\n")) - 1
+        first = line + text[: len(text) - len(text.lstrip())].count(border)
         body = text[max(0, question.body_start - start) :]
         headings = (*question.headings, question.title, *_headings_at(question, subs, start, end))
         words = plain_words(body)
         digest = hashlib.blake2b("\n".join([*headings, words]).encode(), digest_size=16).hexdigest()
-        last = max(first, line + text.rstrip().count("\n"))
-        yield Passage(f"{question.id}#{ordinal}", question.id, text, start, end, (first, last), headings, words, digest)
+        last = max(first, line + text.rstrip().count(border))
+        yield Passage(
+            f"{question.id}#{ordinal}", question.id, text, start, end, (first, last), headings, words, digest, document.unit
+        )  # fmt: skip
 
 
 def _headings_at(question: Question, subs: Sequence[Question], start: int, end: int) -> list[str]:

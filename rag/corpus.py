@@ -1,15 +1,23 @@
 """Read the notes: find the files, decode them, and say which could not be read."""
 
+import contextlib
 import hashlib
 import os
-from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import AbstractContextManager
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 from rag.errors import CorpusError
-from rag.types import Document
+from rag.types import Document, Unit
 
-ENDINGS = (".md", ".markdown", ".mdown", ".txt")
+ReadFile = Callable[[Path, str], tuple[str, Unit]]
+"""Reads a file, given the digest of its bytes: its text, and what its places count."""
+
+TEXT_ENDINGS = (".md", ".markdown", ".mdown", ".txt")
+READER_ENDINGS = (".pdf", ".docx", ".html", ".htm", ".ipynb")
+"""What the readers of the extra `readers` turn into text."""
+ENDINGS = TEXT_ENDINGS + READER_ENDINGS
 MAX_BYTES = 64 * 1024 * 1024
 """A larger file is no notes but a dump."""
 BYTE_ORDER_MARKS = ((b"\xef\xbb\xbf", "utf-8"), (b"\xff\xfe", "utf-16-le"), (b"\xfe\xff", "utf-16-be"))
@@ -32,23 +40,46 @@ def read_corpus(paths: Sequence[Path]) -> CorpusReading:
     """
     problems: list[str] = []
     found = list(find_files(paths))
-    texts: list[tuple[Path, str, str]] = []
-    for file in found:
-        try:
-            data = _read_bytes(file)
-            texts.append((file, _decode(data), hashlib.blake2b(data, digest_size=16).hexdigest()))
-        except (OSError, ValueError) as error:
-            reason = error.strerror if isinstance(error, OSError) else str(error)
-            problems.append(f"{cite_path(file)}: 读不了这个文件（{reason}），先跳过；其余笔记照常可用")
-    if not texts:
+    read: list[tuple[Path, Document]] = []
+    with _open_reader(found) as read_file:
+        for file in found:
+            try:
+                read.append((file, _read_document(file, read_file)))
+            except (OSError, ValueError) as error:
+                reason = error.strerror if isinstance(error, OSError) else str(error)
+                problems.append(f"{cite_path(file)}: 读不了这个文件（{reason}），先跳过；其余笔记照常可用")
+    if not read:
         where = "、".join(map(str, paths))
-        what = "；".join(problems) if problems else "没有找到笔记（.md 文件）"
+        what = "；".join(problems) if problems else f"没有找到笔记（能读的是 {'、'.join(ENDINGS)}）"
         raise CorpusError(f"{where}: {what}；把笔记放进去，或用 --corpus 指到别处，再运行 python -m rag.ingest")
-    stems = _make_stems([file for file, _, _ in texts])
-    documents = [
-        Document(cite_path(file), stem, text, digest) for (file, text, digest), stem in zip(texts, stems, strict=True)
-    ]
+    stems = _make_stems([file for file, _ in read])
+    documents = [replace(document, stem=stem) for (_, document), stem in zip(read, stems, strict=True)]
     return CorpusReading(tuple(sorted(documents, key=lambda document: document.path)), tuple(problems))
+
+
+def _needs_reader(file: Path) -> bool:
+    return file.suffix.lower() in READER_ENDINGS
+
+
+def _open_reader(files: Sequence[Path]) -> AbstractContextManager[ReadFile | None]:
+    """Open what reads other files than text, where there are any."""
+    if not any(map(_needs_reader, files)):
+        return contextlib.nullcontext()
+    from rag.adapters.readers import open_reader
+
+    return open_reader()
+
+
+def _read_document(file: Path, read_file: ReadFile | None) -> Document:
+    """Read a file; its stem is not yet unique.
+
+    :raises OSError: when it cannot be opened.
+    :raises ValueError: when it cannot be turned into text.
+    """
+    data = _read_bytes(file)
+    digest = hashlib.blake2b(data, digest_size=16).hexdigest()
+    text, unit = read_file(file, digest) if read_file and _needs_reader(file) else (_decode(data), "line")
+    return Document(cite_path(file), file.stem, text, digest, unit)
 
 
 def find_files(paths: Sequence[Path]) -> Iterator[Path]:
@@ -72,7 +103,8 @@ def _walk(folder: Path) -> Iterator[Path]:
     for here, folders, names in os.walk(folder):
         folders[:] = sorted(name for name in folders if not name.startswith("."))
         for name in sorted(names):
-            if name.lower().endswith(ENDINGS) and not name.startswith("."):
+            # Word keeps a `~$name.docx` beside a file that is open.
+            if name.lower().endswith(ENDINGS) and not name.startswith((".", "~$")):
                 yield Path(here) / name
 
 
@@ -83,7 +115,12 @@ def corpus_digest(paths: Sequence[Path], reading: str = "") -> str:
     :raises CorpusError: when a path does not exist.
     """
     digest = hashlib.blake2b(reading.encode(), digest_size=16)
-    for file in find_files(paths):
+    files = list(find_files(paths))
+    if any(map(_needs_reader, files)):
+        from rag.adapters.readers import VERSION, is_installed
+
+        digest.update(f"readers {VERSION} {is_installed()}".encode())
+    for file in files:
         digest.update(cite_path(file).encode("utf-8", "surrogateescape") + b"\0")
         try:
             digest.update(hashlib.blake2b(_read_bytes(file), digest_size=16).digest())
@@ -128,7 +165,8 @@ def _decode(data: bytes) -> str:
 
 
 def _fold_lines(text: str) -> str:
-    return text.replace("\r\n", "\n").replace("\r", "\n")
+    # A form feed means the border of a page, and text has none.
+    return text.replace("\r\n", "\n").replace("\r", "\n").replace("\f", " ")
 
 
 def _make_stems(files: Sequence[Path]) -> list[str]:

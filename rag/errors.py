@@ -5,6 +5,7 @@ RagError
 ├── IndexFault      an index that is damaged, stale or cannot be written
 │   └── IndexBusy   another process is writing it
 ├── EncoderError    an encoder that cannot be loaded or reached
+├── GeneratorError  a language model that cannot be loaded or reached, or broke off
 └── UsageError      options or input lines that make no sense
 """
 
@@ -27,6 +28,10 @@ class IndexBusy(IndexFault):
 
 class EncoderError(RagError):
     """An encoder cannot be loaded or reached."""
+
+
+class GeneratorError(RagError):
+    """A language model cannot be loaded or reached, or broke off."""
 
 
 class UsageError(RagError):

@@ -62,12 +62,12 @@ def _digest(data: bytes) -> str:
     return hashlib.blake2b(data, digest_size=16).hexdigest()
 
 
-def _pack(records: tuple[Any, ...]) -> list[list[Any]]:
+def pack_records(records: tuple[Any, ...]) -> list[list[Any]]:
     """Turn value types into lists of their fields, the names said once by the code."""
     return [list(dataclasses.astuple(record)) for record in records]
 
 
-def _unpack_questions(rows: list[list[Any]]) -> tuple[Question, ...]:
+def unpack_questions(rows: list[list[Any]]) -> tuple[Question, ...]:
     names = [entry.name for entry in dataclasses.fields(Question)]
     questions = []
     for row in rows:
@@ -78,7 +78,7 @@ def _unpack_questions(rows: list[list[Any]]) -> tuple[Question, ...]:
     return tuple(questions)
 
 
-def _unpack_passages(rows: list[list[Any]]) -> tuple[Passage, ...]:
+def unpack_passages(rows: list[list[Any]]) -> tuple[Passage, ...]:
     names = [entry.name for entry in dataclasses.fields(Passage)]
     passages = []
     for row in rows:
@@ -97,8 +97,8 @@ def _to_files(content: IndexContent) -> dict[str, bytes]:
     lexical = io.BytesIO()
     np.savez(lexical, allow_pickle=False, **content.lexical)
     files = {
-        "questions.json": _json(_pack(content.questions)),
-        "passages.json": _json(_pack(content.passages)),
+        "questions.json": _json(pack_records(content.questions)),
+        "passages.json": _json(pack_records(content.passages)),
         "lexical.npz": lexical.getvalue(),
         "vectors.faiss": content.vectors.to_bytes(),
         "row_keys.json": _json(content.row_keys),
@@ -224,8 +224,8 @@ def _read_generation(folder: Path, name: str, manifest_digest: str) -> IndexCont
     with np.load(io.BytesIO(data["lexical.npz"]), allow_pickle=False) as arrays:
         lexical = dict(arrays)
     return IndexContent(
-        questions=_unpack_questions(json.loads(data["questions.json"])),
-        passages=_unpack_passages(json.loads(data["passages.json"])),
+        questions=unpack_questions(json.loads(data["questions.json"])),
+        passages=unpack_passages(json.loads(data["passages.json"])),
         vectors=VectorIndex.from_bytes(data["vectors.faiss"]),
         row_keys=tuple(json.loads(data["row_keys.json"])),
         lexical=lexical,

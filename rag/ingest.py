@@ -19,6 +19,11 @@ def parse_arguments(arguments: list[str] | None) -> argparse.Namespace:
         description="读笔记、切题、建索引；没有改动的题不重新计算。",
     )
     parser.add_argument("paths", nargs="*", metavar="PATH", help="笔记的文件或文件夹（默认同 --corpus）")
+    parser.add_argument(
+        "--engine",
+        metavar="local|ray[:HOST:PORT]",
+        help="用什么来做：local 是这个进程（默认），ray 在本机开几个进程，ray:主机:端口 用 Ray 集群（RAG_ENGINE）",
+    )
     add_options(parser)
     return parser.parse_args(arguments)
 
@@ -52,6 +57,10 @@ def format_report(report: BuildReport) -> str:
         f"共 {report.n_documents} 个文件、{report.n_questions} 题、{report.n_passages} 段，"
         f"新编码 {report.n_embedded} 条，用时 {report.elapsed_s:.1f} 秒"
     )
+    lines += [
+        f"{worker.name}：{worker.n_rows} 条，{worker.n_rows / max(worker.busy_s, 1e-9):.1f} 条/秒"
+        for worker in report.workers
+    ]
     return "\n".join(lines)
 
 

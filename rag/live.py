@@ -7,8 +7,9 @@ from rag.build import BuildReport, build, index_documents
 from rag.config import Settings
 from rag.corpus import corpus_digest, find_files
 from rag.errors import CorpusError, RagError
-from rag.index import OpenIndex, current_generation, open_index
-from rag.pipeline import Notes, Notice, load_encoder, load_reranker, open_notes
+from rag.index import OpenIndex
+from rag.pipeline import Notes, Notice, load_encoder, open_notes, prepare_notes
+from rag.stores import open_store
 from rag.synonyms import digest_groups, load_thesaurus
 from rag.types import Encoder, Progress
 
@@ -38,7 +39,7 @@ class LiveNotes:
         except CorpusError as error:  # a program that keeps running can be given notes later
             notice(str(error))
             encoder = load_encoder(settings)
-            self._notes = Notes(_index_nothing(settings, encoder), encoder, settings, reranker=load_reranker(settings))
+            self._notes = prepare_notes(settings, encoder)(_index_nothing(settings, encoder))
 
     @property
     def current(self) -> Notes:
@@ -68,7 +69,7 @@ class LiveNotes:
         :raises IndexFault: when it cannot be read; the former notes stay.
         """
         with self._changing:
-            if current_generation(self._settings.index) in ("", self._notes.index.generation):
+            if open_store(self._settings).generation() in ("", self._notes.index.generation):
                 return False
             self._switch()
             return True
@@ -102,19 +103,27 @@ class LiveNotes:
             watch.thread.join(CLOSE_WAIT_S)
 
     def _look(self, stop: threading.Event, interval_s: float) -> None:
-        said = ""
+        said, seen = "", None
         while not stop.wait(interval_s):
             try:
-                if not self.follow() and self.is_stale():
-                    self.refresh()
+                # What several read, `rag.ingest` alone writes.
+                if not self.follow() and not self._settings.store and (stamp := self._stamp()) != seen:
+                    if self.is_stale():
+                        self.refresh()
+                    seen = stamp
                 said = ""
-            except RagError as error:
+            except (RagError, OSError) as error:
                 if str(error) != said:  # once, not at every look
                     self._notice(str(error))
                 said = str(error)
 
+    def _stamp(self) -> list[tuple[str, int, int]]:
+        """Return what shows without reading them whether files may have changed."""
+        places = [(file, file.stat()) for file in find_files(self._settings.corpus)]
+        return [(str(file), place.st_mtime_ns, place.st_size) for file, place in places]
+
     def _switch(self) -> None:
-        index = open_index(self._settings.index, self._notes.encoder.fingerprint)
+        index = open_store(self._settings).open(self._notes.encoder.fingerprint)
         self._notes = replace(self._notes, index=index)
 
     def _forget(self) -> BuildReport:

@@ -10,10 +10,11 @@ from urllib.parse import parse_qs, unquote, urlsplit
 Kind = Literal["prose", "fence", "formula", "table", "list", "heading", "rule"]
 
 FENCE = re.compile(r" {0,3}(`{3,}|~{3,})")
-IMAGE = re.compile(r"!\[[^\]]*\]\([^)\n]*\)|<img\b[^>]*>", re.IGNORECASE)
-LINK = re.compile(r"(?<!!)\[([^\]\n]*)\]\(\s*<?([^)\s>]*)>?[^)\n]*\)")
+# Untrusted text: no pattern may look past the next place where it could begin, or long lines take quadratic time.
+IMAGE = re.compile(r"!\[[^\[\]]*\]\([^)\[\n]*\)|<img\b[^<>]*>", re.IGNORECASE)
+LINK = re.compile(r"(?<!!)\[((?:[^\[\]\n]|\[[^\[\]\n]*\])*)\]\(\s{0,9}<?([^)\[\s>]*)(?:[\s>][^)\[\n]*)?\)")
 ADDRESS = re.compile(r"<?https?://[^\s<>()（）\]，。；、]+>?")
-COMMENT = re.compile(r"<!--.*?-->", re.DOTALL)
+COMMENT = re.compile(r"<!--(?:(?!<!--).)*?-->", re.DOTALL)
 TAG = re.compile(r"</?[a-zA-Z][^<>\n]{0,200}>")
 SETEXT = re.compile(r" {0,3}(=+|-{2,})\s*$")
 WRAPPERS = {"links.jianshu.com": "to", "link.jianshu.com": "t", "link.zhihu.com": "target", "link.juejin.cn": "target"}
@@ -106,7 +107,7 @@ def plain_words(markdown: str) -> str:
             continue
         line = re.sub(r"^\s*(#{1,6}\s+|>\s?|[-*+]\s+)+", "", line).rstrip("#").replace("|", " ")
         line = re.sub(r"(\*\*|__|`|~~)", "", line)
-        line = re.sub(r"(?<![\w*])[*_](?=\S)(.+?)(?<=\S)[*_](?![\w*])", r"\1", line)
+        line = re.sub(r"(?<![\w*])[*_](?=\S)(.{1,300}?)(?<=\S)[*_](?![\w*])", r"\1", line)
         line = re.sub(r"\\([\\`*_{}\[\]()#+\-.!|~>])", r"\1", line)
         if line.strip():
             lines.append(re.sub(r"[ \t\u3000]+", " ", line).strip())

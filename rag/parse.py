@@ -48,7 +48,7 @@ class _Found:
 def parse_document(document: Document) -> tuple[Question, ...]:
     """Find the questions of a document in its order, sub-questions after the question that holds them."""
     text = document.text
-    root = build_tree(text)
+    root = build_tree(text.replace("\f", " "))  # a border of pages is a blank line
     found = list(_find_questions(root, (), text))
     if not found and plain_words(text).strip():
         found = [_Found(replace(root, title=document.stem, printed=""), len(text), ())]
@@ -143,6 +143,7 @@ def _find_line_questions(text: str, start: int, end: int, has_children: bool) ->
         for line in body[block.start : block.end].splitlines(keepends=True):
             candidates += _read_line(line, at)
             at += len(line)
+    candidates = list(_leave_out_inner_lists(candidates))
     kind = _choose_kind(candidates)
     chosen = [entry for entry in candidates if entry[4] == kind] if kind else []
     headings = []
@@ -165,6 +166,27 @@ def _read_line(line: str, at: int) -> list[tuple[int, int, str, Numbering | None
     if bold:
         return [(at, at + len(line), title, numbering, "bold " + (numbering.rule if numbering else "plain"))]
     return [(at, at + len(line), title, numbering, numbering.rule)] if numbering else []
+
+
+def _leave_out_inner_lists(
+    candidates: Sequence[tuple[int, int, str, Numbering | None, str]],
+) -> Iterator[tuple[int, int, str, Numbering | None, str]]:
+    """Leave out numbered lists inside answers: they begin again at 1 and ask nothing."""
+    last: dict[str, int] = {}
+    inner: dict[str, int] = {}
+    for entry in candidates:
+        _, _, title, numbering, kind = entry
+        if not numbering or not numbering.number.isdecimal():
+            yield entry
+            continue
+        number = int(numbering.number)
+        asks = bool(INTERROGATIVE.search(title))
+        if not asks and number == inner.get(kind, 0) + 1 and (number == 1 or kind in inner) and kind in last:
+            inner[kind] = number
+            continue
+        inner.pop(kind, None)
+        last[kind] = number
+        yield entry
 
 
 def _choose_kind(candidates: list[tuple[int, int, str, Numbering | None, str]]) -> str:
@@ -195,16 +217,21 @@ def _make_question(document: Document, starts: Sequence[int], entry: _Found) -> 
         start=heading.start,
         body_start=heading.body_start,
         end=entry.end,
-        lines=_lines_of(text, starts, heading.start, entry.end),
+        lines=_places_of(document, starts, heading.start, entry.end),
         headings=entry.groups,
         content=_read_content(text[heading.body_start : entry.end]),
         sections=entry.sections,
     )
 
 
-def _lines_of(text: str, starts: Sequence[int], start: int, end: int) -> tuple[int, int]:
-    first = bisect_right(starts, start)
-    return first, first + text[start:end].rstrip().count("\n")
+def _places_of(document: Document, starts: Sequence[int], start: int, end: int) -> tuple[int, int]:
+    """Return the first and last line, page or cell of a slice."""
+    text = document.text
+    if document.unit == "line":
+        first = bisect_right(starts, start)
+        return first, first + text[start:end].rstrip().count("\n")
+    first = 1 + text.count("\f", 0, start)
+    return first, first + text[start:end].rstrip().count("\f")
 
 
 def _read_content(body: str) -> AnswerText:
@@ -232,7 +259,7 @@ def _find_sub_questions(document: Document, starts: Sequence[int], question: Que
         body = text[after:end]
         subs.append(
             Question("", "", number, title, text[at:after].strip(), document.path, at, after, end,
-                     _lines_of(text, starts, at, end), (*question.headings, question.title), _read_content(body), "parent")
+                     _places_of(document, starts, at, end), (*question.headings, question.title), _read_content(body), "parent")
         )  # fmt: skip
     return subs
 

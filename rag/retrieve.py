@@ -8,7 +8,7 @@ the vectors; a long one that matches many rare words trusts the words.
 import math
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
-from typing import Literal, Protocol
+from typing import Literal, Protocol, runtime_checkable
 
 import numpy as np
 import numpy.typing as npt
@@ -47,6 +47,14 @@ class VectorSearch(Protocol):
 
     def take(self, rows: Rows) -> Vectors:
         """Return some rows."""
+
+
+@runtime_checkable
+class ScoringVectors(VectorSearch, Protocol):
+    """Vectors of a database, which compares them itself."""
+
+    def score(self, rows: Rows, vector: Vectors) -> Scores:
+        """Return the cosine of some rows with one vector, (n_rows,)."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -97,12 +105,19 @@ class Retriever:
         encoder: Encoder,
         words: LexicalSearch,
         parts: Parts,
+        owners: Rows | None = None,
     ) -> None:
-        self._outer = [question for question in questions if not question.parent]
+        """Take the notes.
+
+        :param owners: the place of each passage's question among the outer ones; None: read off the passages.
+        """
+        self._outer = outer_questions(questions)
         self._passages, self._vectors, self._encoder, self._parts = passages, vectors, encoder, parts
         self._words = words
         self._places = at = {question.id: place for place, question in enumerate(self._outer)}
-        self._passage_owners = np.array([at[passage.question] for passage in passages], dtype=np.int64)
+        if owners is None:
+            owners = np.array([at[passage.question] for passage in passages], dtype=np.int64)
+        self._passage_owners = owners
         titles = [at[question.parent or question.id] for question in questions if question.title]
         self._owners = np.concatenate([self._passage_owners, np.array(titles, dtype=np.int64)])
         self._order = np.argsort(self._owners, kind="stable")
@@ -124,7 +139,7 @@ class Retriever:
         _, near = self._vectors.search(vector, DENSE_ROWS)
         places = self._choose_candidates(near[0], match, cited)
         rows = self._rows_of(places)
-        cosines = self._vectors.take(rows) @ vector[0]
+        cosines = self._compare(rows, vector)
         signs = self._describe(places, rows, cosines, match, cited)
         strengths = self._score(signs)
         of_passages = rows < len(self._passages)
@@ -141,11 +156,18 @@ class Retriever:
         """Mix the signs of another text into a ranking: `share` of the other, the rest of the one."""
         rows = self._rows_of(one.places)
         match = self._words.search(text)
-        signs = self._describe(one.places, rows, self._vectors.take(rows) @ vector[0], match, cited)
+        signs = self._describe(one.places, rows, self._compare(rows, vector), match, cited)
         other = self._read_cover_signs(signs, self._score(signs), one.passage_rows, match)
         signs = (1 - share) * one.signs + share * signs
         cover = (1 - share) * one.cover_signs + share * other
         return replace(one, signs=signs, strengths=self._score(signs), cover_signs=cover)
+
+    def _compare(self, rows: Rows, vector: Vectors) -> Scores:
+        """Return the cosines of some rows with a query."""
+        if isinstance(self._vectors, ScoringVectors):
+            return self._vectors.score(rows, vector)
+        cosines: Scores = self._vectors.take(rows) @ vector[0]
+        return cosines
 
     def _rows_of(self, places: Rows) -> Rows:
         """Return the vector rows of some questions."""
@@ -236,13 +258,21 @@ class Retriever:
             place = int(ranking.places[at])
             own = np.flatnonzero(self._passage_owners[ranking.passage_rows] == place)
             ranked = own[np.argsort(-ranking.passage_strengths[own], kind="stable")][:PASSAGES_PER_HIT]
+            rows = ranking.passage_rows[ranked].tolist()
+            first = min(rows, default=0)
+            stretch = self._passages[first : max(rows, default=-1) + 1]  # one request, where a database has them
             passages = tuple(
-                (self._passages[int(ranking.passage_rows[row])], float(ranking.passage_strengths[row]))
-                for row in ranked
+                (stretch[row - first], float(strength))
+                for row, strength in zip(rows, ranking.passage_strengths[ranked], strict=True)
             )
             score = ranking.coverage * math.exp(float(strengths[at] - strengths[best[0]]))
             hits.append(Hit(self._outer[place], round(score, 4), passages))
         return tuple(hits)
+
+
+def outer_questions(questions: Sequence[Question]) -> list[Question]:
+    """Return the questions that no other holds, in the order of the notes; owners are places in this list."""
+    return [question for question in questions if not question.parent]
 
 
 def _best_of(owners: Rows, scores: Scores, n_owners: int, floor: float) -> Scores:

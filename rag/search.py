@@ -1,15 +1,17 @@
 """Find what a message asks for: numbers, several questions, follow-ups; and rank the questions of the notes for each."""
 
-import re
-from collections.abc import Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
+
+import numpy as np
 
 from rag.history import Resolved, resolve
 from rag.index import IndexContent
 from rag.lexical import WordIndex
 from rag.lookup import Lookup, find_numbers
-from rag.retrieve import Parts, Ranking, Retriever
+from rag.retrieve import Parts, Ranking, Retriever, outer_questions
 from rag.split import split_questions
+from rag.stores import StoredContent, Words, fold_words
 from rag.tokenize import has_content
 from rag.types import Encoder, Hit, Passage, Query, Question, Reranker
 from rag.weights import coverage_threshold
@@ -20,6 +22,8 @@ N_RERANKED = 20
 """Hits that a cross-encoder reads, where one is named."""
 ALONE_SHARE = 0.5
 """How much a follow-up's own words count; the rest is for its topic and its words together."""
+STANDS_ALONE = 0.9
+"""A short question that points back to nothing is a new topic when the notes cover it this surely by itself."""
 SAME_SIZE = 0.05
 """Questions that say the same differ in length by no more than this share."""
 
@@ -53,13 +57,23 @@ class Searcher:
         self, content: IndexContent, encoder: Encoder, reranker: Reranker | None, parts: Parts, k: int
     ) -> None:
         self._questions, self._parts, self._reranker, self._k = content.questions, parts, reranker, k
-        self._words = WordIndex(content.lexical)
-        self._retriever = Retriever(content.questions, content.passages, content.vectors, encoder, self._words, parts)
+        stored = content if isinstance(content, StoredContent) else None
+        self._words: Words = stored.words if stored else WordIndex(content.lexical)
+        self._retriever = Retriever(
+            content.questions,
+            content.passages,
+            content.vectors,
+            encoder,
+            self._words,
+            parts,
+            stored.owners if stored else None,
+        )
+        self._folds = stored.folds if stored else {}
         self._ids = {question.label: question.id for question in content.questions}
-        self.passages: dict[str, list[Passage]] = {q.id: [] for q in content.questions if not q.parent}
+        self.passages: Mapping[str, Sequence[Passage]] = (
+            StoredGroups(stored) if stored else _group(content.questions, content.passages)
+        )
         """Outer question to its passages, in their order."""
-        for passage in content.passages:
-            self.passages[passage.question].append(passage)
 
     def search(self, query: Query) -> Retrieval:
         """Rank the questions of the notes for a query."""
@@ -96,6 +110,9 @@ class Searcher:
 
     def rank(self, queries: Sequence[Query]) -> list[Ranking]:
         """Describe and score the candidates for queries that ask one thing each, perhaps as a follow-up."""
+        return [ranking for _, ranking in self._rank(queries)]
+
+    def _rank(self, queries: Sequence[Query]) -> Iterator[tuple[Resolved, Ranking]]:
         mend = self._words.mend if self._parts.spelling else str
         resolved = [self._resolve(query) for query in queries]
         texts = [
@@ -103,22 +120,28 @@ class Searcher:
             for query, one in zip(queries, resolved, strict=True)
         ]
         vectors = iter(self._retriever.embed([text for own in texts for text in own]))
-        rankings = []
-        for own, one in zip(texts, resolved, strict=True):
+        for query, one, (text, *alone) in zip(queries, resolved, texts, strict=True):
+            vector = next(vectors)[None]
             cited = [self._ids[label] for label in one.cited if label in self._ids]
-            ranking = self._retriever.rank(own[0], next(vectors)[None], cited)
-            for alone in own[1:]:
-                ranking = self._retriever.mix(ranking, alone, next(vectors)[None], cited, ALONE_SHARE)
-            rankings.append(ranking)
-        return rankings
+            if not alone:
+                yield one, self._retriever.rank(text, vector, cited)
+                continue
+            own_vector = next(vectors)[None]
+            if not one.points_back:
+                by_itself = self._retriever.rank(alone[0], own_vector)
+                if by_itself.coverage >= STANDS_ALONE:
+                    yield Resolved(query.text, leans=False), by_itself
+                    continue
+            ranking = self._retriever.rank(text, vector, cited)
+            yield one, self._retriever.mix(ranking, alone[0], own_vector, cited, ALONE_SHARE)
 
     def _resolve(self, query: Query) -> Resolved:
         return resolve(query) if self._parts.history else Resolved(query.text, leans=False)
 
     def _search_each(self, queries: Sequence[Query]) -> list[Asked]:
         several = []
-        for query, ranking in zip(queries, self.rank(queries), strict=True):
-            text = self._resolve(query).text
+        for resolved, ranking in self._rank(queries):
+            text = resolved.text
             hits = self._retriever.to_hits(ranking, max(self._k, N_RERANKED if self._reranker else 0))
             if self._reranker:
                 hits = rerank(text, hits, self._reranker)
@@ -134,10 +157,49 @@ class Searcher:
         alike = (q for q in self._questions if not q.parent and abs(q.end - q.start - size) <= SAME_SIZE * size)
         return [other.label for other in alike if other.id == question.id or self._fold(other) == own]
 
+    def group_same_content(self) -> dict[str, list[str]]:
+        """Return what `same_content` would for every outer question, by id: one pass over the notes."""
+        groups: dict[str, list[Question]] = {}
+        for question in self._questions:
+            if not question.parent and (own := self._fold(question)):
+                groups.setdefault(own, []).append(question)
+        size_of = {question.id: question.end - question.start for question in self._questions}
+        return {
+            q.id: [o.label for o in group if abs(size_of[o.id] - size_of[q.id]) <= SAME_SIZE * size_of[q.id]]
+            for group in groups.values()
+            for q in group
+        }
+
     def _fold(self, question: Question) -> str:
-        """Fold a question's text for comparison: words only, its sub-questions' numbers left out."""
-        text = " ".join(passage.search_text for passage in self.passages[question.parent or question.id])
-        return re.sub(r"\d+(?:\.\d+)+|\W+", "", text)
+        """Return a question's text as `fold_words` does, or its hash where the store keeps that."""
+        key = question.parent or question.id
+        return self._folds[key] if self._folds else fold_words(self.passages[key])
+
+
+class StoredGroups(Mapping[str, Sequence[Passage]]):
+    """Outer question to its passages, which are read when they are asked for."""
+
+    def __init__(self, content: StoredContent) -> None:
+        self._passages, self._owners = content.passages, content.owners
+        self._places = {question.id: place for place, question in enumerate(outer_questions(content.questions))}
+
+    def __getitem__(self, key: str) -> Sequence[Passage]:
+        place = self._places[key]
+        passages: Sequence[Passage] = self._passages[slice(*np.searchsorted(self._owners, [place, place + 1]).tolist())]
+        return passages
+
+    def __iter__(self) -> Iterator[str]:
+        return iter(self._places)
+
+    def __len__(self) -> int:
+        return len(self._places)
+
+
+def _group(questions: Sequence[Question], passages: Sequence[Passage]) -> dict[str, list[Passage]]:
+    groups: dict[str, list[Passage]] = {question.id: [] for question in outer_questions(questions)}
+    for passage in passages:
+        groups[passage.question].append(passage)
+    return groups
 
 
 def rerank(text: str, hits: Sequence[Hit], reranker: Reranker) -> tuple[Hit, ...]:

@@ -107,7 +107,7 @@ class Passage:
 class Turn:
     """One message of a conversation."""
 
-    role: Literal["user", "assistant"]
+    role: Literal["user", "assistant", "system"]
     content: str
 
 
@@ -145,10 +145,18 @@ class WordMatch:
     """The texts that have a word of the query, perhaps repeated: with many texts, few of all."""
 
     def best(self, k: int) -> npt.NDArray[np.int64]:
-        """Return some k texts with the highest scores, in no order, perhaps repeated."""
-        if len(self.touched) <= k:
-            return self.touched
-        return self.touched[np.argpartition(-self.scores[self.touched], k)[:k]]
+        """Return the k texts with the highest scores, each once, in no order; fewer when the query touches fewer."""
+        n_taken = k
+        while True:
+            n_taken = min(2 * n_taken, len(self.touched))
+            taken = self.touched
+            if n_taken < len(self.touched):
+                taken = taken[np.argpartition(-self.scores[taken], n_taken)[:n_taken]]
+            distinct = np.unique(taken)
+            if len(distinct) > k:
+                return distinct[np.argpartition(-self.scores[distinct], k)[:k]]
+            if len(distinct) == k or n_taken == len(self.touched):
+                return distinct
 
 
 @dataclass(frozen=True, slots=True)
@@ -273,3 +281,24 @@ class Reranker(Protocol):
 
     def score(self, query: str, texts: Sequence[str]) -> Sequence[float]:
         """Score texts for a query; higher is better."""
+
+
+class Generator(Protocol):
+    """A chat model."""
+
+    @property
+    def name(self) -> str:
+        """As a reader knows it, such as `qwen3:0.6b`."""
+
+    @property
+    def context_tokens(self) -> int:
+        """Messages and reply together may have this many tokens."""
+
+    def count_tokens(self, text: str) -> int:
+        """Count a text's tokens, rather too many than too few."""
+
+    def stream(self, messages: Sequence[Turn], max_tokens: int) -> Iterator[str]:
+        """Write the reply piece by piece; closing the iterator stops the model. A reply cut at `max_tokens` ends in `……`.
+
+        :raises GeneratorError: when the model cannot be asked or breaks off; a reason of one line for the reader.
+        """

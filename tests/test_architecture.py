@@ -20,9 +20,31 @@ PARTS = {
     "lexical": {"bm25", "spelling", "synonyms"},
     "spelling": {"synonyms"},
     "split": {"history"},
+    "verify": {"claims", "conflicts", "facts", "support", "synonyms"},
+    "conflicts": {"facts", "polarity"},
+    "polarity": {"facts"},
+    "support": {"facts"},
+    "facts": {"synonyms"},
+    "answer": {"unfinished"},
+    "quote": {"units"},
+    "corpus": {"adapters"},
 }
 """Modules that a larger one is made of."""
-ABOVE = {"build", "pipeline", "search", "extractive", "live", "ask", "ingest", "shell"}
+ABOVE = {
+    "build",
+    "workers",
+    "stores",
+    "pipeline",
+    "search",
+    "asked",
+    "extractive",
+    "generated",
+    "prompting",
+    "grounding",
+    "live",
+    "explain",
+}
+ABOVE |= {"ask", "ingest", "serve", "shell"}
 HEAVY = ("torch", "transformers", "llama_index", "gradio", "pandas")
 
 

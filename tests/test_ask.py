@@ -53,6 +53,33 @@ def test_json_holds_the_fields_of_the_contract_and_quotes_are_exact(index: Path)
         assert citation["quote"] in "\n".join(lines[first - 1 : last])
 
 
+def test_what_to_read_next_stands_below_the_sources(index: Path) -> None:
+    printed = ask(index, "为什么要除以根号dk").stdout
+    sources, related = printed.index("\n来源\n"), printed.index("\n相关题目\n")
+    assert sources < related
+    assert printed[related:].count("\n[Q") == 3
+    assert "相关题目" not in ask(index, "今天股票涨了吗").stdout
+
+
+def test_an_answer_is_as_long_as_asked_for(index: Path) -> None:
+    short, normal, full = (
+        json.loads(ask(index, "--json", *options, "BERT 是怎么做 mask 的").stdout)["answer"]
+        for options in (["--length", "short"], [], ["--length", "full"])
+    )
+    assert len(short) < len(normal) < len(full)
+    assert json.loads(ask(index, "--json", "BERT 是怎么做 mask 的", RAG_LENGTH="short").stdout)["answer"] == short
+
+
+def test_each_row_of_a_batch_may_say_how_long(index: Path) -> None:
+    rows = [{"text": "BERT 是怎么做 mask 的"}, {"text": "BERT 是怎么做 mask 的", "length": "full"}]
+    result = ask(index, "--length", "short", "--batch", "-", stdin="\n".join(map(json.dumps, rows)))
+    short, full = (json.loads(line)["answer"] for line in result.stdout.splitlines())
+    assert len(short) < 350 < len(full)
+    wrong = ask(index, "--batch", "-", stdin='{"text": "第16题", "length": "long"}')
+    assert wrong.returncode == 2
+    assert "short、normal、full" in wrong.stderr
+
+
 def test_a_batch_answers_in_order_with_history(index: Path) -> None:
     history = [{"role": "user", "content": "BERT 为什么要用 mask？"}, {"role": "assistant", "content": "……"}]
     queries = [
@@ -135,6 +162,7 @@ def test_ctrl_c_exits_as_shells_expect(index: Path) -> None:
     ("arguments", "words"),
     [
         (["--top-k", "0", "问"], "--top-k"),
+        (["--length", "long", "问"], "short、normal、full"),
         (["--batch", "/nowhere.jsonl"], "/nowhere.jsonl: 打不开"),
         (["--encoder", "./nowhere", "问"], "./nowhere: 没有这个文件夹"),
         (["--encoder", "api:m", "问"], "RAG_API_BASE"),

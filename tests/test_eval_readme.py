@@ -3,7 +3,8 @@
 from pathlib import Path
 
 from eval.queries import digest_queries, load_queries
-from eval.report import format_readme, split_readme
+from eval.readme import split_section
+from eval.report import SECTION, format_readme
 from eval.results import COMMITTED, read_board
 from rag.pipeline import Notes
 
@@ -12,9 +13,8 @@ README = Path(__file__).parent.parent / "README.md"
 
 def test_the_table_in_the_readme_is_made_from_the_committed_results() -> None:
     text = README.read_text(encoding="utf-8")
-    before, after = split_readme(text, README)
-    shown = text[len(before) : len(text) - len(after)]
-    assert shown.splitlines()[1:-1] == format_readme(read_board(COMMITTED)).splitlines()
+    _, shown, _ = split_section(text, README, SECTION)
+    assert shown == format_readme(read_board(COMMITTED))
 
 
 def test_the_committed_results_are_of_these_queries_and_this_encoder(notes: Notes) -> None:

@@ -9,7 +9,8 @@ import pytest
 
 from eval.compare import Difference, compare_files, compare_results, format_differences
 from eval.judge import DECISION, FIRST_RIGHT, Record
-from eval.report import BEGIN, END, fill_readme, make_page, split_readme, write_report
+from eval.readme import markers, split_section
+from eval.report import SECTION, fill_readme, make_page, write_report
 from eval.results import Board, Result, make_board, read_board, read_result, slim, write_board, write_result
 from eval.tables import format_board
 from rag.errors import UsageError
@@ -20,6 +21,7 @@ def make_record(name: str, ndcg: float, category: str = "near", **others: float)
     return Record(name, category, True, False, ndcg, 2.0, (("Q1", 0.5),), values | others)
 
 
+BEGIN, END = markers(SECTION)
 ABSENT = Record("a1", "absent", False, True, 0.1, 4.0, (), {DECISION: 1.0})
 
 
@@ -160,4 +162,4 @@ def test_a_readme_without_its_markers_is_left_alone(tmp_path: Path, board: Board
         fill_readme(readme, board)
     assert readme.read_text() == text
     with pytest.raises(UsageError, match="要有一对"):
-        split_readme(text, readme)
+        split_section(text, readme, SECTION)

@@ -11,6 +11,7 @@ from typing import Any
 
 import numpy as np
 
+from rag.adapters.hub import find_model, missing_extra
 from rag.errors import EncoderError
 from rag.types import Progress, Vectors
 
@@ -18,40 +19,8 @@ BATCH_TOKENS = 8_192
 """Padded tokens in one forward pass."""
 MAX_TOKENS = 512
 """Longest passage when the model's files set a higher limit or none: longer ones make citations vague."""
-HUB_TIMEOUT_S = 8.0
-WANTED_FILES = ("*.json", "*.safetensors", "*.txt", "*.model", "*/config.json")
-
-
-def find_model(spec: str) -> Path:
-    """Return the folder of a model: `spec` itself when it is one, else its files from the hub or its cache.
-
-    The hub library reads `HF_ENDPOINT` (mirrors) and `HF_HUB_OFFLINE` by itself.
-
-    :raises EncoderError: when the hub or its cache has no such model, or cannot be reached.
-    """
-    folder = Path(spec).expanduser()
-    if folder.is_dir():
-        return folder
-    if spec.startswith((".", "/", "~")):
-        raise EncoderError(f"{spec}: 没有这个文件夹；--encoder 后面写模型文件夹的路径，或模型站上的名字")
-    try:
-        from huggingface_hub import snapshot_download
-    except ImportError as error:
-        raise _missing_extra() from error
-    try:
-        return Path(snapshot_download(spec, allow_patterns=list(WANTED_FILES), etag_timeout=HUB_TIMEOUT_S))
-    # Offline, unreachable, misspelt and forbidden are a dozen unrelated exception types in the hub library.
-    except Exception as error:
-        reason = str(error).strip().splitlines()[0][:120] if str(error).strip() else type(error).__name__
-        raise EncoderError(
-            f"--encoder {spec}: 下载不到这个模型（{reason}）。三条出路："
-            "一、去掉 --encoder，用自带的编码器；二、设环境变量 HF_ENDPOINT，改走镜像站；"
-            "三、在能上网的机器上下好，再用 --encoder 加文件夹路径"
-        ) from error
-
-
-def _missing_extra() -> EncoderError:
-    return EncoderError("--encoder 要用 transformers 模型，还缺依赖；请先运行：pip install 'mianjing[hf]'")
+NLI_LABELS = ("entail", "neutral", "contradict")
+"""How the names of an entailment model's outputs begin."""
 
 
 def _read_json(path: Path) -> Any:
@@ -67,7 +36,7 @@ def _load(folder: Path, kind: str, *, trust_remote_code: bool) -> tuple[Any, Any
         import torch
         import transformers
     except ImportError as error:
-        raise _missing_extra() from error
+        raise missing_extra("--encoder ") from error
     try:
         # Only safetensors: a pickled checkpoint can run code.
         options: dict[str, Any] = {"local_files_only": True, "trust_remote_code": trust_remote_code}
@@ -83,7 +52,7 @@ class HfReranker:
     """A transformers cross-encoder: reads query and passage together and says how well they fit."""
 
     def __init__(self, spec: str, *, trust_remote_code: bool = False) -> None:
-        folder = find_model(spec)
+        folder = find_model("--reranker ", spec)
         kind = "AutoModelForSequenceClassification"
         self._tokenizer, self._model, self._torch = _load(folder, kind, trust_remote_code=trust_remote_code)
         places = getattr(self._model.config, "max_position_embeddings", MAX_TOKENS)
@@ -102,11 +71,48 @@ class HfReranker:
         return values
 
 
+class HfEntailment:
+    """A transformers model for natural-language inference: does a premise entail a hypothesis, or contradict it."""
+
+    def __init__(self, spec: str, *, trust_remote_code: bool = False) -> None:
+        folder = find_model("--verifier ", spec)
+        kind = "AutoModelForSequenceClassification"
+        self._tokenizer, self._model, self._torch = _load(folder, kind, trust_remote_code=trust_remote_code)
+        self._columns = _order_labels(spec, self._model.config.id2label)
+        places = getattr(self._model.config, "max_position_embeddings", MAX_TOKENS)
+        self._max_tokens = min(places, MAX_TOKENS)
+
+    def score(self, premises: Sequence[str], hypotheses: Sequence[str]) -> Vectors:
+        """Return (n, 3) float32: probabilities of entailment, neutrality and contradiction."""
+        batch = self._tokenizer(
+            list(premises), list(hypotheses), truncation="only_first", max_length=self._max_tokens, padding=True,
+            return_tensors="pt",
+        )  # fmt: skip
+        with self._torch.inference_mode():
+            chances = self._model(**batch).logits.softmax(dim=1).numpy()
+        ordered: Vectors = chances[:, self._columns].astype(np.float32)
+        return ordered
+
+
+def _order_labels(spec: str, names: dict[int, str]) -> list[int]:
+    """Find the columns of entailment, neutrality and contradiction among a model's outputs.
+
+    :raises EncoderError: when it has others, or does not name them.
+    """
+    found = [[at for at, name in names.items() if name.lower().startswith(begin)] for begin in NLI_LABELS]
+    if len(names) != len(NLI_LABELS) or any(len(places) != 1 for places in found):
+        raise EncoderError(
+            f"--verifier {spec}: 要一个判断蕴含的模型，三个输出叫 entailment、neutral、contradiction，"
+            f"它的输出却叫 {'、'.join(names.values())}"
+        )
+    return [places[0] for places in found]
+
+
 class HfEncoder:
     """A transformers encoder with the pooling and prompts that its own files name."""
 
     def __init__(self, spec: str, *, trust_remote_code: bool = False) -> None:
-        folder = find_model(spec)
+        folder = find_model("--encoder ", spec)
         self._tokenizer, self._model, self._torch = _load(folder, "AutoModel", trust_remote_code=trust_remote_code)
         self.dim = int(self._model.config.hidden_size)
         self._read_settings(folder)
