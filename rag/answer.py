@@ -69,7 +69,7 @@ def write_not_covered(nearest: Sequence[Question]) -> str:
 
 def readable(markdown: str) -> str:
     """Show a slice in an answer: images and rules dropped, prose that stands in a code fence taken out of it."""
-    text = unwrap_links(IMAGE.sub("", FENCED.sub(_take_prose_out, markdown)))
+    text = unwrap_links(IMAGE.sub("", FENCED.sub(_take_prose_out, markdown.replace("\n\f\n", "\n"))))  # a page ends
     text = PICTURE_NAME.sub("", re.sub(r"(?m)^[ \t]*(?:\*[ \t]*){3,}$\n?", "", text))
     paragraphs = [OPENERS.sub("", _drop_half_marks(part).strip("\n")) for part in _split_paragraphs(text)]
     return "\n\n".join(part for part in paragraphs if part.strip()).strip()

@@ -78,11 +78,11 @@ def _to_generated_fields(answer: Answer) -> dict[str, Any]:
 def format_answer(answer: Answer, *, color: bool) -> str:
     """Write an answer for a terminal, its sources and what to read next below it."""
     bold, dim, plain = (BOLD, DIM, PLAIN) if color else ("", "", "")
-    lines = [answer.text.replace("\n\f\n", "\n")]  # where a page ends
+    lines = [answer.text]
     if answer.citations:
         lines += ["", f"{bold}来源{plain}"]
         for first, places in group_citations(answer.citations):
-            lines.append(f"[{first.label}] {first.title}  {dim}{write_place(first, places)}{plain}")
+            lines.append(f"[{first.label}] {first.title}  {dim}{write_place(first.file, places, first.unit)}{plain}")
     if answer.related:
         lines += ["", f"{bold}相关题目{plain}", *(f"[{label}] {title}" for label, title in answer.related)]
     return "\n".join(lines)

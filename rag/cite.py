@@ -32,14 +32,13 @@ def cite(span: Span) -> Citation:
     )
 
 
-def write_place(citation: Citation, places: str = "") -> str:
-    """Write where a citation stands: `notes.md:44-48`, `notes.pdf 第 2 页`, `notes.ipynb 第 3-4 格`.
+def write_place(file: str, places: str, unit: Unit) -> str:
+    """Write where something stands: `notes.md:44-48`, `notes.pdf 第 2 页`, `notes.ipynb 第 3-4 格`.
 
-    :param places: the numbers to write instead of its own, where several citations of a file are named together.
+    :param places: the numbers of lines, pages or cells, as `write_numbers` writes them, perhaps several.
     """
-    places = places or write_numbers(citation.lines)
-    name = PLACE_NAMES.get(citation.unit)
-    return f"{citation.file} 第 {places} {name}" if name else f"{citation.file}:{places}"
+    name = PLACE_NAMES.get(unit)
+    return f"{file} 第 {places} {name}" if name else f"{file}:{places}"
 
 
 def write_numbers(lines: tuple[int, int]) -> str:

@@ -23,11 +23,15 @@ def test_the_readme_and_the_model_card_show_the_same_table() -> None:
 
 def test_every_command_and_file_the_readme_names_exists() -> None:
     makefile = (ROOT / "Makefile").read_text(encoding="utf-8")
-    for target in ("ask", "chat", "test", "bench", "eval"):
+    for target in ("ask", "chat", "serve", "test", "bench", "eval"):
         assert f"make {target}" in README
         assert f"\n{target}:" in makefile
     for path in (
-        "docs/app.png",
+        "docs/img/source-light.png",
+        "docs/serve.md",
+        "docs/security.md",
+        "docs/llamaindex.md",
+        "docs/scale-out.md",
         "docs/parsing.md",
         "docs/adr",
         "rag/models/MODEL_CARD.md",

@@ -13,13 +13,14 @@ from pydantic import BaseModel, Field
 
 from rag import __version__
 from rag.ask import format_answer
+from rag.cite import write_numbers, write_place
 from rag.errors import RagError
 from rag.lookup import match_number
 from rag.pipeline import Notes
 from rag.server.faults import ApiFault
 from rag.server.openai_api import MAX_QUESTION_CHARS, clean, describe_answer
 from rag.server.service import Service
-from rag.types import Answer, Hit, Length, Query, Question
+from rag.types import Answer, Hit, Length, Passage, Query, Question
 from rag.weights import coverage_threshold
 
 INSTRUCTIONS = (
@@ -40,6 +41,8 @@ class Found(BaseModel):
     title: str
     file: str
     lines: tuple[int, int]
+    place: str
+    """File with lines, pages or cells, as written in answers."""
     score: float
     quote: str
 
@@ -60,6 +63,7 @@ class QuestionText(BaseModel):
     title: str
     file: str
     lines: tuple[int, int]
+    place: str
     groups: list[str]
     text: str
 
@@ -141,7 +145,7 @@ def search(notes: Notes, query: str, k: int) -> CallToolResult:
     retrieval = notes.search(Query(clean(query)))
     covered = bool(retrieval.hits) and retrieval.coverage >= coverage_threshold()
     found = [_describe_hit(hit) for hit in retrieval.hits[:k]]
-    lines = [f"[{one.label}] {one.title}（{one.file}:{one.lines[0]}-{one.lines[1]}）\n{one.quote}" for one in found]
+    lines = [f"[{one.label}] {one.title}（{one.place}）\n{one.quote}" for one in found]
     head = "" if covered else "笔记里多半没有答案，最接近的是：\n\n" if found else "笔记里没有找到。"
     record = Search(covered=covered, coverage=round(retrieval.coverage, 3), questions=found)
     return _tell(head + "\n\n".join(lines), record)
@@ -155,6 +159,7 @@ def _describe_hit(hit: Hit) -> Found:
         title=question.title,
         file=question.path,
         lines=question.lines,
+        place=_write_place(question, [passage for passage, _ in hit.passages]),
         score=hit.score,
         quote=quote,
     )
@@ -182,10 +187,15 @@ def read_question(notes: Notes, label: str) -> CallToolResult:
         title=question.title,
         file=question.path,
         lines=question.lines,
+        place=_write_place(question, passages),
         groups=list(question.headings),
         text=text.strip(),
     )
-    return _tell(f"[{record.label}] {record.file}:{record.lines[0]}-{record.lines[1]}\n\n{record.text}", record)
+    return _tell(f"[{record.label}] {record.place}\n\n{record.text}", record)
+
+
+def _write_place(question: Question, passages: Sequence[Passage]) -> str:
+    return write_place(question.path, write_numbers(question.lines), passages[0].unit if passages else "line")
 
 
 def find_near(label: str, questions: Sequence[Question]) -> list[str]:

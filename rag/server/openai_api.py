@@ -10,6 +10,7 @@ from typing import Any, Literal
 from pydantic import BaseModel, ValidationError
 
 from rag.ask import group_citations, to_record
+from rag.cite import write_place
 from rag.server.faults import ApiFault
 from rag.types import LENGTHS, Answer, Length, Query, Turn
 
@@ -153,7 +154,7 @@ def write_sources(answer: Answer) -> str:
     if not answer.citations:
         return ""
     lines = [
-        f"- [{first.label}] {first.title}（{first.file}:{places}）"
+        f"- [{first.label}] {first.title}（{write_place(first.file, places, first.unit)}）"
         for first, places in group_citations(answer.citations)
     ]
     return "\n\n---\n来源\n" + "\n".join(lines)
