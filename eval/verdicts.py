@@ -14,8 +14,8 @@ import numpy.typing as npt
 from eval.measure import SEED
 from rag.errors import UsageError
 from rag.pipeline import Notes
-from rag.support import SENTENCE, SIGNS
 from rag.types import Check, Passage, VerdictName
+from rag.verification.support import SENTENCE, SIGNS
 from rag.verify import Verifier
 
 ROOT = Path(__file__).parent.parent

@@ -14,12 +14,21 @@ from typing import Protocol
 import numpy as np
 import numpy.typing as npt
 
-from rag.claims import Claim, Outcome, repair, split_claims
-from rag.conflicts import find_conflict
-from rag.facts import Evidence, Reader, weigh_overlap
-from rag.support import Memory, Sentence, Signs, Source, estimate_support, measure_signs, read_sentence, read_source
 from rag.synonyms import Thesaurus, load_thesaurus
 from rag.types import Check, Encoder, Passage, Vectors, VerdictName
+from rag.verification.claims import Claim, Outcome, repair, split_claims
+from rag.verification.conflicts import find_conflict
+from rag.verification.facts import Evidence, Reader, weigh_overlap
+from rag.verification.support import (
+    Memory,
+    Sentence,
+    Signs,
+    Source,
+    estimate_support,
+    measure_signs,
+    read_sentence,
+    read_source,
+)
 
 Sources = Mapping[str, Sequence[Passage]]
 """Question label to its passages: what was retrieved for the answer."""

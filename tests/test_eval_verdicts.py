@@ -12,7 +12,7 @@ from eval.verdict_tables import FILE, format_half
 from eval.verdicts import KINDS, OWN, VERDICTS, Judged, judge_cases, list_passages, load_cases, summarise
 from rag.errors import UsageError
 from rag.pipeline import Notes
-from rag.support import SIGNS
+from rag.verification.support import SIGNS
 from rag.verify import Verifier
 
 CASES = load_cases()

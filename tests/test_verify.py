@@ -11,12 +11,12 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from rag.adapters.hf import HfEntailment
-from rag.claims import FLAG, Outcome, find_marks, repair, split_claims
 from rag.errors import EncoderError
-from rag.facts import Number, fold, read_numbers
 from rag.pipeline import Notes
-from rag.polarity import find_negations
 from rag.types import Check, Passage
+from rag.verification.claims import FLAG, Outcome, find_marks, repair, split_claims
+from rag.verification.facts import Number, fold, read_numbers
+from rag.verification.polarity import find_negations
 from rag.verify import Verifier
 
 RETRIEVED = ("Q4", "Q18", "Q22", "Q25", "Q33")

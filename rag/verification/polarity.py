@@ -4,7 +4,7 @@ import re
 from collections.abc import Sequence, Set
 from functools import lru_cache
 
-from rag.facts import MIN_SHARED, SMALL_WORDS, Clause, Evidence, pair_up, share
+from rag.verification.facts import MIN_SHARED, SMALL_WORDS, Clause, Evidence, pair_up, share
 
 NEGATOR = re.compile(
     r"并没有|没有|没法|没办法|无法|无需|不用|不能|不会|不可|并不|并非|而不是|不是|不必|从不|尚未|而非|不|没|无|非|未"

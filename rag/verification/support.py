@@ -12,8 +12,8 @@ from threading import Lock
 import numpy as np
 import numpy.typing as npt
 
-from rag.facts import Clause, Reader, is_common, weigh_overlap
 from rag.types import Encoder, Passage, Vectors
+from rag.verification.facts import Clause, Reader, is_common, weigh_overlap
 
 SENTENCE = re.compile(r".+?(?:[。！？!?；;]+[」』”’）)]*|(?<=[a-z0-9)])\.(?=\s+[A-Z])|$)")
 MAX_CACHED = 8192

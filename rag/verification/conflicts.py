@@ -8,8 +8,8 @@ import re
 from collections.abc import Callable, Sequence, Set
 from dataclasses import replace
 
-from rag.facts import LATIN, NAME, SMALL_WORDS, Clause, Evidence, Number, is_common, weigh_overlap
-from rag.polarity import check_negation, check_only, check_open, check_opposites
+from rag.verification.facts import LATIN, NAME, SMALL_WORDS, Clause, Evidence, Number, is_common, weigh_overlap
+from rag.verification.polarity import check_negation, check_only, check_open, check_opposites
 
 VAGUE = Number("1", "个")
 """`一个` is said of anything."""

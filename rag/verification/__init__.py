@@ -1,0 +1,1 @@
+"""What checking generated sentences is made of; `rag/verify.py` puts it together."""
