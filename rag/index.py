@@ -17,6 +17,7 @@ import numpy as np
 import numpy.typing as npt
 
 from rag.errors import IndexBusy, IndexFault
+from rag.maps import map_arrays, map_file
 from rag.types import Passage, Question, Section
 from rag.vectors import VectorIndex
 
@@ -58,7 +59,7 @@ class OpenIndex:
     """As `current_generation` names it; empty for one that is on no disk."""
 
 
-def _digest(data: bytes) -> str:
+def _digest(data: bytes | memoryview) -> str:
     return hashlib.blake2b(data, digest_size=16).hexdigest()
 
 
@@ -68,6 +69,7 @@ def pack_records(records: tuple[Any, ...]) -> list[list[Any]]:
 
 
 def unpack_questions(rows: list[list[Any]]) -> tuple[Question, ...]:
+    """Make questions from lists of their fields."""
     names = [entry.name for entry in dataclasses.fields(Question)]
     questions = []
     for row in rows:
@@ -79,6 +81,7 @@ def unpack_questions(rows: list[list[Any]]) -> tuple[Question, ...]:
 
 
 def unpack_passages(rows: list[list[Any]]) -> tuple[Passage, ...]:
+    """Make passages from lists of their fields."""
     names = [entry.name for entry in dataclasses.fields(Passage)]
     passages = []
     for row in rows:
@@ -217,18 +220,16 @@ def _read_pointer(folder: Path) -> tuple[str, str]:
 
 def _read_generation(folder: Path, name: str, manifest_digest: str) -> IndexContent:
     place = folder / name
-    manifest = json.loads(_read_checked(place / "manifest.json", manifest_digest))
+    manifest = json.loads(bytes(_read_checked(place / "manifest.json", manifest_digest)))
     if manifest["schema"] != SCHEMA:
         raise IndexFault(f"{place}: 索引格式是第 {manifest['schema']} 版，现在用第 {SCHEMA} 版；重建：{INGEST}")
     data = {name: _read_checked(place / name, digest) for name, digest in manifest["checksums"].items()}
-    with np.load(io.BytesIO(data["lexical.npz"]), allow_pickle=False) as arrays:
-        lexical = dict(arrays)
     return IndexContent(
-        questions=unpack_questions(json.loads(data["questions.json"])),
-        passages=unpack_passages(json.loads(data["passages.json"])),
-        vectors=VectorIndex.from_bytes(data["vectors.faiss"]),
-        row_keys=tuple(json.loads(data["row_keys.json"])),
-        lexical=lexical,
+        questions=unpack_questions(json.loads(bytes(data["questions.json"]))),
+        passages=unpack_passages(json.loads(bytes(data["passages.json"]))),
+        vectors=VectorIndex.open(place / "vectors.faiss"),
+        row_keys=tuple(json.loads(bytes(data["row_keys.json"]))),
+        lexical=map_arrays(data["lexical.npz"]),
         encoder=manifest["encoder"],
         corpus=manifest["corpus"],
         documents=tuple((path, digest) for path, digest in manifest["documents"]),
@@ -236,9 +237,9 @@ def _read_generation(folder: Path, name: str, manifest_digest: str) -> IndexCont
     )
 
 
-def _read_checked(path: Path, digest: str) -> bytes:
+def _read_checked(path: Path, digest: str) -> memoryview:
     try:
-        data = path.read_bytes()
+        data = map_file(path)
     except FileNotFoundError:
         raise
     except OSError as error:

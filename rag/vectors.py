@@ -1,5 +1,6 @@
 """Hold the vectors of the notes in FAISS: exact search while they are few, an inverted file when they are many."""
 
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -43,11 +44,14 @@ class VectorIndex:
         return cls(_build_inverted_file(vectors))
 
     @classmethod
-    def from_bytes(cls, data: bytes) -> "VectorIndex":
-        """Take up what `to_bytes` wrote."""
+    def open(cls, path: Path) -> "VectorIndex":
+        """Open a file of what `to_bytes` wrote; it is mapped, so that processes share it, where the system can.
+
+        :raises RuntimeError: when FAISS cannot read it.
+        """
         import faiss
 
-        index: Any = faiss.deserialize_index(np.frombuffer(data, dtype=np.uint8))
+        index: Any = faiss.read_index(str(path), faiss.IO_FLAG_MMAP_IFC | faiss.IO_FLAG_READ_ONLY)
         if hasattr(index, "nprobe"):
             index.make_direct_map()
         return cls(index)

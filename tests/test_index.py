@@ -196,3 +196,10 @@ def test_a_folder_that_cannot_be_written_is_one_clear_line(tmp_path: Path, act: 
     (tmp_path / "file").write_text("x")
     with pytest.raises(IndexFault, match="索引写不进去"):
         act(tmp_path / "file" / "index")
+
+
+def test_the_arrays_of_an_open_index_lie_in_its_file(tmp_path: Path) -> None:
+    write_generation(tmp_path, make_content())
+    lexical = open_index(tmp_path).content.lexical
+    assert lexical
+    assert not any(array.flags.owndata or array.flags.writeable for array in lexical.values())

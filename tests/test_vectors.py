@@ -1,6 +1,9 @@
 """The vectors of the notes: exact while few, an inverted file when many."""
 
+from pathlib import Path
+
 import numpy as np
+import psutil
 import pytest
 
 from rag import vectors
@@ -39,10 +42,28 @@ def test_many_rows_go_into_an_inverted_file_that_finds_nearly_all(monkeypatch: p
 
 
 @pytest.mark.parametrize("exact_rows", [1_000, 60_000])
-def test_rows_come_back_as_they_went_in_also_from_bytes(monkeypatch: pytest.MonkeyPatch, exact_rows: int) -> None:
+def test_rows_come_back_as_they_went_in_also_from_a_file(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, exact_rows: int
+) -> None:
     monkeypatch.setattr(vectors, "EXACT_ROWS", exact_rows)
     rows = make_rows(3_000)
-    index = VectorIndex.from_bytes(VectorIndex.build(rows).to_bytes())
+    (tmp_path / "vectors.faiss").write_bytes(VectorIndex.build(rows).to_bytes())
+    index = VectorIndex.open(tmp_path / "vectors.faiss")
     np.testing.assert_array_equal(index.all(), rows)
     np.testing.assert_array_equal(index.take(np.array([5, 1, 2_999])), rows[[5, 1, 2_999]])
     assert index.search(rows[5:6], 1)[1].tolist() == [[5]]
+
+
+@pytest.mark.parametrize("exact_rows", [400_000, 1_000])
+def test_an_open_file_is_shared_and_not_copied(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, exact_rows: int
+) -> None:
+    monkeypatch.setattr(vectors, "EXACT_ROWS", exact_rows)
+    file = tmp_path / "vectors.faiss"
+    file.write_bytes(VectorIndex.build(make_rows(300_000)).to_bytes())
+    process = psutil.Process()
+    before = process.memory_full_info().uss
+    index = VectorIndex.open(file)
+    grown = process.memory_full_info().uss - before
+    assert len(index) == 300_000
+    assert grown < file.stat().st_size / 2
