@@ -112,7 +112,10 @@ def list_known(former: OpenIndex | None, encoder: Encoder) -> dict[str, Vectors]
     """Return the vectors that an index by the same encoder has, by content hash."""
     if not former or former.content.encoder != encoder.fingerprint:
         return {}
-    return dict(zip(former.content.row_keys, former.content.vectors.all(), strict=True))
+    vectors = former.content.vectors.all()
+    if encoder.dim not in (0, vectors.shape[1]):  # its own says so only after its first reply, where it is an endpoint
+        return {}
+    return dict(zip(former.content.row_keys, vectors, strict=True))
 
 
 def embed_pairs(pairs: Sequence[Pair], encoder: Encoder, progress: Progress | None = None) -> Vectors:

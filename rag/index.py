@@ -16,6 +16,7 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
+from rag.consistency import find_contradiction
 from rag.errors import IndexBusy, IndexFault
 from rag.maps import map_arrays, map_file
 from rag.types import Passage, Question, Section
@@ -224,6 +225,19 @@ def _read_generation(folder: Path, name: str, manifest_digest: str) -> IndexCont
     if manifest["schema"] != SCHEMA:
         raise IndexFault(f"{place}: 索引格式是第 {manifest['schema']} 版，现在用第 {SCHEMA} 版；重建：{INGEST}")
     data = {name: _read_checked(place / name, digest) for name, digest in manifest["checksums"].items()}
+    try:
+        content = _unpack(place, manifest, data)
+    # Whole files whose content is none that this program writes: each reader objects in its own way.
+    except (ValueError, KeyError, TypeError, IndexError, RuntimeError, MemoryError, RecursionError) as error:
+        raise IndexFault(f"{place}: 索引内容读不懂（{type(error).__name__}）；重建：{INGEST}") from error
+    vectors, words = content.vectors, content.lexical
+    wrong = find_contradiction(content.questions, content.passages, len(vectors), len(content.row_keys), words)
+    if wrong:
+        raise IndexFault(f"{place / wrong}: 索引内容前后对不上；重建：{INGEST}")
+    return content
+
+
+def _unpack(place: Path, manifest: dict[str, Any], data: dict[str, memoryview]) -> IndexContent:
     return IndexContent(
         questions=unpack_questions(json.loads(bytes(data["questions.json"]))),
         passages=unpack_passages(json.loads(bytes(data["passages.json"]))),

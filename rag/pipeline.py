@@ -113,6 +113,9 @@ def open_notes(
     reason = "笔记有改动"
     try:
         former = open_index(settings.index, encoder.fingerprint)
+        if encoder.dim not in (0, former.content.vectors.dim):
+            former = None
+            reason = f"{settings.index}: 索引里的向量长度和编码器不一样"
     except IndexFault as fault:
         reason = str(fault)
     if former and former.content.corpus == corpus_digest(settings.corpus, digest_groups(settings.terms)):

@@ -20,6 +20,9 @@ SEED = 20
 N_ITERATIONS = 8
 """Of k-means; more change the recall by less than its error."""
 
+KINDS, HEAD_BYTES, MAX_DIM = (b"IxFI", b"IwFl"), 16, 65_536
+"""How FAISS's files of flat and inverted indexes begin: four letters, int32 dimension, int64 number of rows."""
+
 Scores = npt.NDArray[np.float32]
 Rows = npt.NDArray[np.int64]
 
@@ -47,10 +50,12 @@ class VectorIndex:
     def open(cls, path: Path) -> "VectorIndex":
         """Open a file of what `to_bytes` wrote; it is mapped, so that processes share it, where the system can.
 
+        :raises ValueError: when it says that it holds more than it does.
         :raises RuntimeError: when FAISS cannot read it.
         """
         import faiss
 
+        _check_size(path)
         index: Any = faiss.read_index(str(path), faiss.IO_FLAG_MMAP_IFC | faiss.IO_FLAG_READ_ONLY)
         if hasattr(index, "nprobe"):
             index.make_direct_map()
@@ -64,6 +69,11 @@ class VectorIndex:
 
     def __len__(self) -> int:
         return int(self._index.ntotal)
+
+    @property
+    def dim(self) -> int:
+        """Length of a vector."""
+        return int(self._index.d)
 
     @property
     def kind(self) -> str:
@@ -86,6 +96,15 @@ class VectorIndex:
         """Return all vectors, (n, dim)."""
         vectors: Vectors = self._index.reconstruct_n(0, len(self))
         return vectors
+
+
+def _check_size(path: Path) -> None:
+    """Look at the head of a file before FAISS makes room for what it announces: kind, dimension, number of rows."""
+    with path.open("rb") as file:
+        head = file.read(HEAD_BYTES)
+    kind, dim, n_rows = head[:4], int.from_bytes(head[4:8], "little"), int.from_bytes(head[8:16], "little")
+    if kind not in KINDS or not 0 < dim <= MAX_DIM or 4 * dim * n_rows > path.stat().st_size:
+        raise ValueError(f"{path}: {kind!r}, {n_rows} rows of {dim}")
 
 
 def _build_inverted_file(vectors: Vectors) -> Any:

@@ -15,7 +15,7 @@ BASE = {"errors", "types", "config", "markdown", "lookup", "tokenize"}
 PARTS = {
     "parse": {"headings", "numbering"},
     "headings": {"numbering"},
-    "index": {"maps", "vectors"},
+    "index": {"consistency", "maps", "vectors"},
     "retrieve": {"weights"},
     "lexical": {"bm25", "spelling", "synonyms"},
     "spelling": {"synonyms"},

@@ -14,9 +14,10 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from rag.bm25 import Bm25
 from rag.errors import IndexBusy, IndexFault
 from rag.index import KEPT_GENERATIONS, IndexContent, lock_for_writing, open_index, write_generation
+from rag.lexical import WordIndex
+from rag.synonyms import Thesaurus
 from rag.types import Passage, Question, Section
 from rag.vectors import VectorIndex
 
@@ -56,13 +57,14 @@ def make_content(n: int = 3, encoder: str = "test:1") -> IndexContent:
         for i in range(n)
     )
     passages = tuple(
-        Passage(f"a:Q{i}#0", f"a:Q{i}", f"文{i}", 0, 2, (1, 1), ("组", f"题{i}"), f"文{i}", f"d{i}") for i in range(n)
+        Passage(f"a:Q{i}#0", f"a:Q{i}", f"文{i}", 0, len(f"文{i}"), (1, 1), ("组", f"题{i}"), f"文{i}", f"d{i}")
+        for i in range(n)
     )
     rng = np.random.default_rng(n)
-    vectors = rng.normal(size=(n, 8)).astype(np.float32)
+    vectors = rng.normal(size=(2 * n, 8)).astype(np.float32)
     vectors /= np.linalg.norm(vectors, axis=1, keepdims=True)
-    lexical = Bm25.build([[(list(passage.text), 1.0)] for passage in passages]).to_arrays()
-    keys = tuple(f"k{i}" for i in range(n))
+    lexical = WordIndex.build(questions, passages, Thesaurus.from_groups([("甲", ["甲", "乙"])])).to_arrays()
+    keys = tuple(f"k{i}" for i in range(2 * n))
     return IndexContent(
         questions, passages, VectorIndex.build(vectors), keys, lexical, encoder, "c", (("a.md", "d"),), ("坏文件",)
     )
