@@ -88,14 +88,17 @@ class Speller:
 
     def _mend_run(self, run: str, printed: str) -> str:
         """Put another character of the same sound where one stands in an unknown pair, if that makes a term of the field."""
-        pairs, _ = self._list_pairs()
+        pairs, term_pairs = self._list_pairs()
         for at in range(len(run)):
             around = [run[start : start + 2] for start in (at - 1, at) if 0 <= start < len(run) - 1]
             if all(pair in pairs for pair in around) or find_word(run, at):
                 continue
+            before, after = run[at - 1 : at] if at else "", run[at + 1 : at + 2]
             for other in find_homophones(run[at]):
+                if other == run[at] or not {before + other, other + after} & term_pairs:  # no term could hold it
+                    continue
                 mended = run[:at] + other + run[at + 1 :]
-                if other != run[at] and self._makes_term(run, mended, at):
+                if self._makes_term(run, mended, at):
                     run, printed = mended, printed[:at] + other + printed[at + 1 :]
                     break
         return printed
