@@ -1,7 +1,8 @@
 """Measure speed and memory as ratios in one run: `python -m eval.bench` (`make bench`).
 
 Every figure is the median of several fresh processes, or of several rounds in one process; what is compared runs in
-turns, so that a busy machine slows all alike. Writes `bench.json` and `bench.png`; `--readme` rewrites the README's table.
+turns, so that a busy machine slows all alike. Writes `bench.json` and `bench.png`; `--readme` takes them into
+the README and into `eval/bench.json`.
 """
 
 import argparse
@@ -27,9 +28,12 @@ from rag.types import Document
 ROOT = Path(__file__).parent.parent
 NOTES = ROOT / "corpus" / "transformer-bert.md"
 OUT = ROOT / "build" / "bench"
+COMMITTED = Path(__file__).parent / "bench.json"
+"""What the README's table is made from."""
 CLIENTS = (1, 4, 16, 64, 256)
 MANY_COPIES = 8
 """How often larger notes hold each question of the real ones, its sentences in another order each time."""
+MARKS = re.compile(r"```|~~~|\$\$|<[^<>\n]*>|(?m:^[ \t]*#+ )")
 WARM_ROUNDS = 5
 RIVALS = ("llamaindex", "langchain", "txtai", f"llamaindex{OURS}", f"langchain{OURS}", f"txtai{OURS}")
 BARE = """
@@ -119,7 +123,8 @@ def write_many(folder: Path, copies: int) -> Path:
     parts: list[str] = []
     for copy in range(copies):
         for question in questions:
-            sentences = re.split(r"(?<=[。！？\n])", text[question.body_start : question.end])
+            body = MARKS.sub("", text[question.body_start : question.end])  # half a fence would hold all that follows
+            sentences = re.split(r"(?<=[。！？\n])", body)
             rng.shuffle(sentences)
             parts.append(f"## {len(parts) + 1}. {question.title}（{copy + 1}）\n\n{''.join(sentences)}\n")
     file = folder / "many.md"
@@ -205,6 +210,7 @@ def main(arguments: list[str] | None = None) -> int:
     report = json.loads(file.read_text(encoding="utf-8"))
     write(format_report(report))
     if options.readme:
+        COMMITTED.write_text(file.read_text(encoding="utf-8"), encoding="utf-8")
         fill_readme(ROOT / "README.md", report)
     return 0
 
