@@ -13,6 +13,7 @@ from rag.cite import write_numbers, write_place
 from rag.config import Settings, add_options, read_settings
 from rag.errors import UsageError
 from rag.shell import EXIT_ANSWERED, EXIT_NOTHING, guard, leave, tell, write
+from rag.terminal import escape_controls, show_controls, show_line, show_reply
 from rag.types import LENGTHS, Answer, Citation, Length, Query, Turn
 
 if TYPE_CHECKING:
@@ -75,16 +76,21 @@ def _to_generated_fields(answer: Answer) -> dict[str, Any]:
     return {"notice": answer.notice} if answer.notice else {}
 
 
+def _to_line(record: dict[str, Any]) -> str:
+    return escape_controls(json.dumps(record, ensure_ascii=False))
+
+
 def format_answer(answer: Answer, *, color: bool) -> str:
     """Write an answer for a terminal, its sources and what to read next below it."""
     bold, dim, plain = (BOLD, DIM, PLAIN) if color else ("", "", "")
-    lines = [answer.text]
+    lines = [show_controls(answer.text)]
     if answer.citations:
         lines += ["", f"{bold}来源{plain}"]
         for first, places in group_citations(answer.citations):
-            lines.append(f"[{first.label}] {first.title}  {dim}{write_place(first.file, places, first.unit)}{plain}")
+            place = show_line(write_place(first.file, places, first.unit))
+            lines.append(f"{show_line(f'[{first.label}] {first.title}')}  {dim}{place}{plain}")
     if answer.related:
-        lines += ["", f"{bold}相关题目{plain}", *(f"[{label}] {title}" for label, title in answer.related)]
+        lines += ["", f"{bold}相关题目{plain}", *(show_line(f"[{label}] {title}") for label, title in answer.related)]
     return "\n".join(lines)
 
 
@@ -157,8 +163,6 @@ def chat(settings: Settings) -> int:
 def _show(notes: "Notes", query: Query, settings: Settings) -> Answer:
     """Answer for a reader: piece by piece where a model writes on a terminal, and any notice beside it."""
     if notes.generator and sys.stdout.isatty():
-        from rag.terminal import show_reply
-
         answer = show_reply(notes.stream(query), lambda whole: format_answer(whole, color=settings.color))
     else:
         answer = notes.ask(query)
@@ -175,7 +179,7 @@ def ask_once(settings: Settings, question: str, *, as_json: bool) -> int:
     notes, query = open_notes(settings, tell), Query(question, length=settings.length)
     if as_json:
         answer = notes.ask(query)
-        write(json.dumps(to_record(answer), ensure_ascii=False))
+        write(_to_line(to_record(answer)))
     else:
         answer = _show(notes, query, settings)
     return EXIT_NOTHING if answer.abstained else EXIT_ANSWERED
@@ -192,7 +196,7 @@ def ask_batch(settings: Settings, source: str) -> int:
             for identity, query in read_batch(lines, source, settings.length):
                 answer = notes.ask(query)
                 answered = answered or not answer.abstained
-                write(json.dumps(to_record(answer, identity), ensure_ascii=False))
+                write(_to_line(to_record(answer, identity)))
     except UnicodeDecodeError as error:
         raise UsageError(f"{source}: 不是 UTF-8 文本（第 {error.start} 字节）；先转成 UTF-8") from error
     except OSError as error:

@@ -2,6 +2,7 @@
 
 import hashlib
 import re
+from bisect import bisect_left
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 
@@ -13,6 +14,8 @@ INLINE_WHOLE = re.compile(r"\$[^$\n]+\$|`[^`\n]+`|!?\[[^\[\]\n]*\]\([^)\[\n]*\)|
 """Inline formulas, code and links: no border falls inside."""
 WHOLE_FENCE_FACTOR = 3
 """A fence or formula up to this many times the limit stays in one passage."""
+MAX_PIECE_CHARS = 4_000
+"""What has no border for so long is no writing, and is cut anywhere."""
 MIN_SHARE = 0.35
 """A passage at least this full ends at a new sub-heading or at a rule between two answers."""
 
@@ -79,7 +82,12 @@ def _split_pieces(text: str, question: Question, count_tokens: CountTokens, max_
     borders = _find_borders(text, question, count_tokens, max_tokens)
     starts = sorted({question.start, *(start for start in borders if question.start < start < question.end)})
     for start, end in zip(starts, [*starts[1:], question.end], strict=True):
-        yield _Piece(start, end, count_tokens(text[start:end]), borders.get(start, False))
+        for at in range(start, end, MAX_PIECE_CHARS):
+            piece = text[at : min(end, at + MAX_PIECE_CHARS)]
+            n_tokens = (
+                max_tokens if len(piece) == MAX_PIECE_CHARS else count_tokens(piece)
+            )  # it may be one unknown word
+            yield _Piece(at, at + len(piece), n_tokens, borders.get(at, False))
 
 
 def _find_borders(text: str, question: Question, count_tokens: CountTokens, max_tokens: int) -> dict[int, bool]:
@@ -121,7 +129,8 @@ def _inner_borders(body: str, block: Block, count_tokens: CountTokens, max_token
         return
     whole = [match.span() for match in INLINE_WHOLE.finditer(content)]
     for match in SENTENCE_END.finditer(content):
-        if match.end() < len(content) and not any(start < match.end() < end for start, end in whole):
+        before = bisect_left(whole, (match.end(), 0)) - 1
+        if match.end() < len(content) and not (before >= 0 and match.end() < whole[before][1]):
             yield block.start + match.end()
 
 

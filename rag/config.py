@@ -25,7 +25,8 @@ class Settings:
     """Empty: the shipped one; `api:MODEL`: an endpoint; else a transformers model by id or folder."""
     llm: str = ""
     """Empty: answers are quotes; `openai:MODEL`: a server that speaks OpenAI's protocol; `hf:ID|PATH`: a local model."""
-    llm_base_url: str = ""
+    llm_base_url: str = field(default="", repr=False)
+    """An address may hold a password."""
     llm_api_key: str = field(default="", repr=False)
     llm_context: int = 0
     """Tokens the language model reads and writes at once; 0: what is known of it."""
@@ -40,13 +41,13 @@ class Settings:
     """A transformers model for natural-language inference by id or folder, to check generated answers with; empty: none."""
     terms: Path | None = None
     """The user's own synonyms, in the format of `rag/data/terms.tsv`."""
-    api_base: str = ""
+    api_base: str = field(default="", repr=False)
     api_key: str = field(default="", repr=False)
     serve_key: str = field(default="", repr=False)
     """What programs that ask the server must send; empty: none."""
     trust_remote_code: bool = False
     """Whether a named model may bring code of its own; only the user can say so."""
-    store: str = ""
+    store: str = field(default="", repr=False)
     """Empty: the index is a folder; `milvus:URI`: a Milvus server, or a `.db` path for Milvus Lite."""
     engine: str = ""
     """What makes the index. Empty: this process; `ray`: a local Ray; `ray:HOST:PORT`: a Ray cluster."""

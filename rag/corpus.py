@@ -3,6 +3,7 @@
 import contextlib
 import hashlib
 import os
+import stat
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import AbstractContextManager
 from dataclasses import dataclass, replace
@@ -38,8 +39,13 @@ def read_corpus(paths: Sequence[Path]) -> CorpusReading:
 
     :raises CorpusError: when a path does not exist, or there is nothing to read.
     """
-    problems: list[str] = []
-    found = list(find_files(paths))
+    listed = list(_list_files(paths))
+    found = [file for file, is_inside in listed if is_inside]
+    problems = [
+        f"{cite_path(file)}: 这个链接指到笔记文件夹外面，先跳过；要读就把文件复制进来"
+        for file, is_inside in listed
+        if not is_inside
+    ]
     read: list[tuple[Path, Document]] = []
     with _open_reader(found) as read_file:
         for file in found:
@@ -79,23 +85,32 @@ def _read_document(file: Path, read_file: ReadFile | None) -> Document:
     data = _read_bytes(file)
     digest = hashlib.blake2b(data, digest_size=16).hexdigest()
     text, unit = read_file(file, digest) if read_file and _needs_reader(file) else (_decode(data), "line")
+    # What readers return may hold unpaired surrogates, which cannot be written, and other ends of lines.
+    text = text.encode("utf-8", "replace").decode().replace("\r\n", "\n").replace("\r", "\n")
     return Document(cite_path(file), file.stem, text, digest, unit)
 
 
 def find_files(paths: Sequence[Path]) -> Iterator[Path]:
-    """Yield the notes' files, sorted, each once; hidden files and folders are left out.
+    """Yield the notes' files, sorted, each once; hidden files and folders and links that lead outside are left out.
 
     :raises CorpusError: when a path does not exist.
     """
-    seen: set[Path] = set()
+    yield from (file for file, is_inside in _list_files(paths) if is_inside)
+
+
+def _list_files(paths: Sequence[Path]) -> Iterator[tuple[Path, bool]]:
+    """Yield files, and whether each lies in the folders that were named, whatever links lead to it."""
+    seen: set[str] = set()
+    roots = [os.path.join(os.path.realpath(path), "") for path in paths]
     for path in paths:
         if not path.exists():
             raise CorpusError(f"{path}: 没有这个文件或文件夹；把笔记放进去，或用 --corpus 指到笔记所在的地方")
-        for file in [path] if path.is_file() else _walk(path):
-            real = file.resolve()
+        is_named = path.is_file()
+        for file in [path] if is_named else _walk(path):
+            real = os.path.realpath(file)  # `resolve` raises where links go round in circles
             if real not in seen:
                 seen.add(real)
-                yield file
+                yield file, is_named or real.startswith(tuple(roots))
 
 
 def _walk(folder: Path) -> Iterator[Path]:
@@ -121,7 +136,7 @@ def corpus_digest(paths: Sequence[Path], reading: str = "") -> str:
 
         digest.update(f"readers {VERSION} {is_installed()}".encode())
     for file in files:
-        digest.update(cite_path(file).encode("utf-8", "surrogateescape") + b"\0")
+        digest.update(cite_path(file).encode() + b"\0")
         try:
             digest.update(hashlib.blake2b(_read_bytes(file), digest_size=16).digest())
         except (OSError, ValueError) as error:
@@ -132,16 +147,32 @@ def corpus_digest(paths: Sequence[Path], reading: str = "") -> str:
 def cite_path(file: Path) -> str:
     """Write a path as citations do: relative to the working folder where it lies inside, with `/`."""
     try:
-        return file.resolve().relative_to(Path.cwd()).as_posix()
+        shown = Path(os.path.realpath(file)).relative_to(Path.cwd())
     except ValueError:
-        return file.as_posix()
+        shown = file
+    return _show_name(shown.as_posix())
+
+
+def _show_name(name: str) -> str:
+    """Write a file's name as text: some systems take any bytes as one."""
+    return name.encode("utf-8", "surrogateescape").decode("utf-8", "backslashreplace")
 
 
 def _read_bytes(file: Path) -> bytes:
-    size = file.stat().st_size
-    if size > MAX_BYTES:
-        raise ValueError(f"有 {size // 1024 // 1024} MB，超过 {MAX_BYTES // 1024 // 1024} MB 的上限，请拆开")
-    return file.read_bytes()
+    """Read an ordinary file; a pipe would keep the program waiting, a device never end."""
+    with open(file, "rb", opener=_open_at_once) as opened:
+        status = os.fstat(opened.fileno())
+        if not stat.S_ISREG(status.st_mode):
+            raise ValueError("不是普通文件")
+        if status.st_size > MAX_BYTES:
+            raise ValueError(
+                f"有 {status.st_size // 1024 // 1024} MB，超过 {MAX_BYTES // 1024 // 1024} MB 的上限，请拆开"
+            )
+        return opened.read(MAX_BYTES)
+
+
+def _open_at_once(path: str, flags: int) -> int:
+    return os.open(path, flags | getattr(os, "O_NONBLOCK", 0))
 
 
 def _decode(data: bytes) -> str:
@@ -171,13 +202,13 @@ def _fold_lines(text: str) -> str:
 
 def _make_stems(files: Sequence[Path]) -> list[str]:
     """Name each file by its stem, its folder put before it where two share one."""
-    stems = [file.stem for file in files]
+    stems = [_show_name(file.stem) for file in files]
     for depth in (2, 3, 4):
         if len(set(stems)) == len(stems):
             return stems
         repeated = {stem for stem in stems if stems.count(stem) > 1}
         stems = [
-            "-".join([*file.resolve().parts[-depth:-1], file.stem]) if stem in repeated else stem
+            _show_name("-".join([*file.resolve().parts[-depth:-1], file.stem])) if stem in repeated else stem
             for file, stem in zip(files, stems, strict=True)
         ]
     return [stem if stems.index(stem) == at else f"{stem}-{at}" for at, stem in enumerate(stems)]

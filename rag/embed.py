@@ -2,6 +2,7 @@
 
 import json
 import os
+import re
 from collections.abc import Sequence
 from importlib.resources import as_file, files
 from pathlib import Path
@@ -17,6 +18,8 @@ API_BATCH = 32
 API_TIMEOUT_S = 60.0
 API_MAX_TOKENS = 400
 """Passage size for an endpoint that does not tell its own limit."""
+PASSWORD = re.compile(r"//[^/@\s]+@")
+"""In an address: neither messages nor the index show it."""
 
 
 class ShippedEncoder:
@@ -91,7 +94,8 @@ class ApiEncoder:
 
     def __init__(self, model: str, base_url: str, api_key: str) -> None:
         self._model, self._url, self._key = model, base_url.rstrip("/") + "/embeddings", api_key
-        self.fingerprint = f"api:{base_url}:{model}"
+        self._shown = PASSWORD.sub("//", self._url)
+        self.fingerprint = f"api:{PASSWORD.sub('//', base_url)}:{model}"
         self.max_tokens = API_MAX_TOKENS
         self.dim = 0
         """Told by the first reply."""
@@ -125,13 +129,13 @@ class ApiEncoder:
             rows = sorted(reply.json()["data"], key=lambda row: int(row["index"]))
             vectors = np.array([row["embedding"] for row in rows], dtype=np.float32)
         except (httpx.HTTPError, httpx.InvalidURL, KeyError, TypeError, ValueError) as error:
-            reason = str(error).split("\n")[0]
+            reason = PASSWORD.sub("//", str(error).split("\n")[0])
             raise EncoderError(
-                f"{self._url}: 取不到向量（{reason}）；检查 RAG_API_BASE、RAG_API_KEY 和模型名，"
+                f"{self._shown}: 取不到向量（{reason}）；检查 RAG_API_BASE、RAG_API_KEY 和模型名，"
                 "或去掉 --encoder 改用自带的编码器"
             ) from error
         if vectors.ndim != 2 or len(vectors) != len(texts):
-            raise EncoderError(f"{self._url}: 发去 {len(texts)} 段文字，收到的向量形状却是 {vectors.shape}")
+            raise EncoderError(f"{self._shown}: 发去 {len(texts)} 段文字，收到的向量形状却是 {vectors.shape}")
         self.dim = vectors.shape[1]
         return normalise_rows(vectors)
 

@@ -6,6 +6,7 @@ import hashlib
 import io
 import json
 import os
+import re
 import shutil
 import time
 from collections.abc import Iterator, Mapping
@@ -16,7 +17,7 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from rag.consistency import find_contradiction
+from rag.consistency import find_contradiction, read_manifest
 from rag.errors import IndexBusy, IndexFault
 from rag.maps import map_arrays, map_file
 from rag.types import Passage, Question, Section
@@ -24,7 +25,7 @@ from rag.vectors import VectorIndex
 
 SCHEMA = 4
 """Raised whenever a file's layout or the meaning of a field changes: older indexes are rebuilt."""
-CURRENT = "CURRENT"
+CURRENT, GENERATION = "CURRENT", re.compile(r"gen-\d+\Z")
 KEPT_GENERATIONS = 2
 """The current one, and the one that readers may just be opening."""
 OPEN_ATTEMPTS = 5
@@ -209,23 +210,23 @@ def _read_pointer(folder: Path) -> tuple[str, str]:
     """Read CURRENT: the generation's name and the digest of its manifest."""
     path = folder / CURRENT
     try:
-        words = path.read_bytes().decode("ascii").split(" ")
+        words = bytes(map_file(path)).decode("ascii").split(" ")
     except FileNotFoundError as error:
         raise IndexFault(f"{folder}: 还没有索引；建立：{INGEST}") from error
     except (OSError, UnicodeDecodeError) as error:
         raise IndexFault(f"{path}: 索引文件损坏或读不了；重建：{INGEST}") from error
-    if len(words) != 3 or words[2] != _digest(" ".join(words[:2]).encode()) + "\n":
+    if len(words) != 3 or words[2] != _digest(" ".join(words[:2]).encode()) + "\n" or not GENERATION.match(words[0]):
         raise IndexFault(f"{path}: 索引文件损坏；重建：{INGEST}")
     return words[0], words[1]
 
 
 def _read_generation(folder: Path, name: str, manifest_digest: str) -> IndexContent:
     place = folder / name
-    manifest = json.loads(bytes(_read_checked(place / "manifest.json", manifest_digest)))
-    if manifest["schema"] != SCHEMA:
-        raise IndexFault(f"{place}: 索引格式是第 {manifest['schema']} 版，现在用第 {SCHEMA} 版；重建：{INGEST}")
-    data = {name: _read_checked(place / name, digest) for name, digest in manifest["checksums"].items()}
     try:
+        manifest = read_manifest(bytes(_read_checked(place / "manifest.json", manifest_digest)))
+        if manifest["schema"] != SCHEMA:
+            raise IndexFault(f"{place}: 索引格式是第 {manifest['schema']} 版，现在用第 {SCHEMA} 版；重建：{INGEST}")
+        data = {name: _read_checked(place / name, digest) for name, digest in manifest["checksums"].items()}
         content = _unpack(place, manifest, data)
     # Whole files whose content is none that this program writes: each reader objects in its own way.
     except (ValueError, KeyError, TypeError, IndexError, RuntimeError, MemoryError, RecursionError) as error:

@@ -7,6 +7,7 @@ from rag.build import BuildReport, build
 from rag.config import add_options, read_settings
 from rag.pipeline import load_encoder
 from rag.shell import EXIT_ANSWERED, guard, tell, write
+from rag.terminal import show_controls
 from rag.types import Progress
 
 SHOWN_LABELS = 12
@@ -70,7 +71,7 @@ def run(arguments: list[str] | None) -> int:
     report = build(settings, load_encoder(settings), make_progress())
     for problem in report.problems:
         tell(problem)
-    write(format_report(report))
+    write(show_controls(format_report(report)))
     return EXIT_ANSWERED
 
 

@@ -11,7 +11,8 @@ DIGITS = {char: value for value, char in enumerate("零一二三四五六七八�
 MAX_RANGE = 20
 """Longest range looked up; more is a request for the whole file."""
 
-_NUMBER = r"(?:\d+(?:\.\d+)*[b-h]?|[零〇一二两三四五六七八九十百]+)"
+_DIGITS = r"\d{1,9}(?:\.\d{1,9}){0,9}[b-h]?"
+_NUMBER = rf"(?:{_DIGITS}|[零〇一二两三四五六七八九十百]{{1,9}})"
 _TO = "(?:到|至|~|～|-|—)"
 _AND = "(?:、|,|，|和|与|及|跟|还有)"
 _UNIT = r"(?:[那这]?[号道个]|[那这])?(?:题目?|问题|问(?![题的]))"
@@ -90,15 +91,27 @@ def list_rules() -> tuple[Rule, ...]:
     return (
         _rule("last question", rf"最后(?:一|1)?{_UNIT}(?P<place>)", _from_end),
         _rule("question from the end", rf"倒数第(?P<place>{_NUMBER}){_UNIT}", _from_end),
-        _rule("range of labels", rf"(?<![a-z0-9])q\s*(?P<first>\d+)\s*{_TO}\s*q?\s*(?P<last>\d+)(?![\d.%])", _range),
+        _rule(
+            "range of labels",
+            rf"(?<![a-z0-9])q\s*(?P<first>\d{{1,9}})\s*{_TO}\s*q?\s*(?P<last>\d{{1,9}})(?![\d.%])",
+            _range,
+        ),
         _rule("range after 第", rf"第(?P<first>{_NUMBER}){_UNIT}?{_TO}第?(?P<last>{_NUMBER}){_UNIT}", _range),
         _rule("plain range", rf"(?<![\d.])(?P<first>{_NUMBER})题?{_TO}(?P<last>{_NUMBER})号?题", _range),
-        _rule("list after 第", rf"第(?P<list>{_NUMBER}(?:{_UNIT}?{_AND}第?{_NUMBER})*){_UNIT}", _list),
+        _rule("list after 第", rf"第(?P<list>{_NUMBER}(?:{_UNIT}?{_AND}第?{_NUMBER}){{0,{MAX_RANGE}}}){_UNIT}", _list),
         # Without 第, a measure word would make it an amount: 三道题, 两个问题.
-        _rule("plain list", rf"(?<![\d.])(?P<list>{_NUMBER}(?:题?{_AND}{_NUMBER})*)(?:号|[那这]道?)?题", _list),
-        _rule("label", r"(?<![a-z0-9])(?:q|question|no\.?|#|题目?)\s*(?P<list>\d+(?:\.\d+)*[b-h]?)(?![\w%])", _list),
-        _rule("dotted number first", r"^\s*(?P<list>\d+(?:\.\d+)+)\s*(?=讲|说|答案|怎么答|是啥|是什么|呢)", _list),
-        _rule("bare number", r"^\s*(?P<list>\d+(?:\.\d+)*[b-h]?)\s*[.、。?？]?\s*$", _list),
+        _rule(
+            "plain list",
+            rf"(?<![\d.])(?P<list>{_NUMBER}(?:题?{_AND}{_NUMBER}){{0,{MAX_RANGE}}})(?:号|[那这]道?)?题",
+            _list,
+        ),
+        _rule("label", rf"(?<![a-z0-9])(?:q|question|no\.?|#|题目?)\s*(?P<list>{_DIGITS})(?![\w%])", _list),
+        _rule(
+            "dotted number first",
+            r"^\s*(?P<list>\d{1,9}(?:\.\d{1,9}){1,9})\s*(?=讲|说|答案|怎么答|是啥|是什么|呢)",
+            _list,
+        ),
+        _rule("bare number", rf"^\s*(?P<list>{_DIGITS})\s*[.、。?？]?\s*$", _list),
     )
 
 

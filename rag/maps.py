@@ -1,9 +1,13 @@
 """Map files into memory: processes that read the same index share one copy of it, and nothing is read before it is needed."""
 
+import errno
 import io
 import mmap
+import os
+import stat
 import zipfile
 from pathlib import Path
+from tokenize import TokenError
 from typing import Any
 
 import numpy as np
@@ -18,10 +22,18 @@ def map_file(path: Path) -> memoryview:
 
     :raises OSError: when it cannot be opened.
     """
-    with path.open("rb") as file:
-        if not path.stat().st_size:  # nothing to map
+    with open(path, "rb", opener=_open_at_once) as file:
+        status = os.fstat(file.fileno())
+        if not stat.S_ISREG(status.st_mode):
+            raise OSError(errno.EINVAL, "不是普通文件")
+        if not status.st_size:  # nothing to map
             return memoryview(b"")
         return memoryview(mmap.mmap(file.fileno(), 0, access=mmap.ACCESS_READ))
+
+
+def _open_at_once(path: str, flags: int) -> int:
+    """Open without waiting for whoever may write to a pipe."""
+    return os.open(path, flags | getattr(os, "O_NONBLOCK", 0))
 
 
 def map_arrays(data: memoryview) -> dict[str, npt.NDArray[Any]]:
@@ -48,7 +60,10 @@ def _view(member: memoryview) -> npt.NDArray[Any]:
     head = io.BytesIO(member[:4096])
     version = np.lib.format.read_magic(head)
     read = np.lib.format.read_array_header_1_0 if version == (1, 0) else np.lib.format.read_array_header_2_0
-    shape, in_columns, dtype = read(head)
+    try:
+        shape, in_columns, dtype = read(head)
+    except (SyntaxError, TokenError) as error:
+        raise ValueError(f"a header that is none: {error}") from error
     if dtype.hasobject or in_columns:
         raise ValueError(f"an array of {dtype}")
     flat = np.frombuffer(member, dtype=dtype, offset=head.tell())

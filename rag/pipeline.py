@@ -185,7 +185,7 @@ class Notes:
     def stream(self, query: Query) -> Reply:
         """Answer a query while it is written: pieces of text, then the whole answer."""
         started = time.perf_counter()
-        for piece in self._write(query):
+        for piece in self._write(_make_encodable(query)):
             if isinstance(piece, Answer):
                 piece = replace(piece, elapsed_ms=round((time.perf_counter() - started) * 1000, 1))
             yield piece
@@ -202,8 +202,17 @@ class Notes:
 
     def search(self, query: Query) -> Retrieval:
         """Rank the questions of the notes for a query."""
-        return self._searcher.search(query)
+        return self._searcher.search(_make_encodable(query))
 
     def rank(self, queries: Sequence[Query]) -> list[Ranking]:
         """Describe and score the candidates for queries that ask one thing each."""
-        return self._searcher.rank(queries)
+        return self._searcher.rank([_make_encodable(query) for query in queries])
+
+
+def _make_encodable(query: Query) -> Query:
+    """Replace unpaired surrogates, which a command line or JSON can hold: no encoder takes them."""
+    text, *turns = (
+        text.encode("utf-8", "replace").decode() for text in (query.text, *(turn.content for turn in query.history))
+    )
+    history = tuple(replace(turn, content=content) for turn, content in zip(query.history, turns, strict=True))
+    return replace(query, text=text, history=history)

@@ -16,14 +16,14 @@ LABELS = re.compile(rf"[\[［【] *({LABEL}(?: *[,，、;；和]? *{LABEL})*) *[
 ONE_LABEL = re.compile(LABEL)
 CONTROL = re.compile(r"[\x00-\x08\x0b-\x1f\x7f-\x9f\u202a-\u202e\u2066-\u2069]")
 """Control characters could rule the terminal; marks of direction could hide what is written."""
-TARGET = re.compile(r"(!\[[^\[\]\n]*|)\]\(\s*<?([^)]{0,2000}?)>?\s*\)")
+TARGET = re.compile(r"(!\[[^\[\]\n]*|)\]\(((?:[^)\]]|\](?!\()){0,2000})\)")
 TAG = re.compile(r"<[a-zA-Z/][^<>]{0,2000}=[^<>]{0,2000}>")
 URL_CHAR = r"(?![<>()\[\]\"'`])[!-~]"
 URL = re.compile(
     rf"(?:https?|ftp|wss?|file):/*(?:{URL_CHAR})*|(?<![a-zA-Z0-9_:])//[a-z0-9_-]+(?:\.[a-z0-9_-]+)+(?:{URL_CHAR})*",
     re.IGNORECASE,
 )
-RUN = re.compile(r"[!-~]*[&\\][!-~]*")
+RUN = re.compile(r"(?<![!-~])[!-~]*[&\\][!-~]*")
 """Printable ASCII with what Markdown decodes: an address can be written in escapes."""
 OUTSIDE = re.compile(r"(?:[a-z][a-z0-9+.-]*:|//|www\.)", re.IGNORECASE)
 OPEN = re.compile(
@@ -106,7 +106,7 @@ class Guard:
         return "".join(f"[{label}]" for label in written)
 
     def _judge_target(self, match: re.Match[str]) -> str:
-        target = html.unescape(match[2]).replace("\\", "").strip()
+        target = html.unescape(match[2].strip().removeprefix("<").removesuffix(">")).replace("\\", "").strip()
         if not OUTSIDE.match(re.sub(r"\s", "", target)) or target.split(" ")[0] in self._addresses:
             return match[0]
         return "" if match[1] else "]"

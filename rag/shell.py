@@ -7,14 +7,15 @@ from collections.abc import Callable
 from typing import NoReturn
 
 from rag.errors import RagError
+from rag.terminal import show_line
 
 EXIT_ANSWERED, EXIT_NOTHING, EXIT_ERROR, EXIT_INTERRUPTED = 0, 1, 2, 130
 """As grep's, and as shells report Ctrl-C."""
 
 
 def tell(line: str) -> None:
-    """Show the user one line beside the output."""
-    print(line, file=sys.stderr, flush=True)  # noqa: T201  the command's own output
+    """Show the user one line beside the output, whatever the names and messages in it hold."""
+    print(show_line(line), file=sys.stderr, flush=True)  # noqa: T201  the command's own output
 
 
 def write(text: str) -> None:

@@ -12,9 +12,11 @@ BORDER = re.compile(
     r"|[,，。、\s]{0,9}(?:另外|还有(?:就是)?|顺便(?:问|说)?(?:一下|下)?|以及|再问(?:一下|下|个)?|再(?:说说|讲讲|帮我)|除此之外"
     r"|(?<![^\s,，。、])同时(?:想|也)?)[,，:：]?"
     r"|(?:^|[\s,，。;；])(?:\d|[一二三四])\s*[.、)）:：]\s*(?=\D)"
-    r"|[,.]?\s*\b(?:and also|also|and (?=what|why|how|where|when|which|is|does|do|can)|plus)\b",
+    r"|[,.]?\s{0,9}\b(?:and also|also|and (?=what|why|how|where|when|which|is|does|do|can)|plus)\b",
     re.IGNORECASE,
 )
+MAX_COMPARED_CHARS = 200
+"""What compares is short; of a longer message its end is read."""
 MAY_COMPARE = re.compile(r"区别|不同|差|异|不一样|比|优劣|哪个|\b(?:vs|versus|differ|compare)", re.IGNORECASE)
 """What every way of comparing has some of."""
 LEADING = re.compile(
@@ -73,8 +75,10 @@ def find_compared(text: str) -> tuple[str, str] | None:
     """Find the two things that a message compares: `BN 和 LN 有什么区别`, `BN vs LN`; None when it compares none."""
     if not MAY_COMPARE.search(text):
         return None
+    lines = (" ".join(line.split()) for line in text.split("\n"))  # runs of blanks would be tried in every way
+    text = "\n".join(line for line in lines if line)[-MAX_COMPARED_CHARS:]
     for pattern in _list_comparisons():
-        if match := pattern.search(text.strip()):
+        if match := pattern.search(text):
             one, other = (LEADING.sub("", match[name]).strip(" 的\t、") for name in ("one", "other"))
             if one and other and one != other and not NO_THING.search(one) and not NO_THING.search(other):
                 return one, other

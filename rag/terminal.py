@@ -8,6 +8,14 @@ from collections.abc import Callable
 from rag.types import Answer, Reply
 
 TAB_CELLS = 8
+CONTROLS = {code: chr(0x2400 + code) for code in range(0x20) if chr(code) not in "\t\n"} | {0x7F: "␡"}
+"""What a terminal would obey, to the picture that stands for it."""
+DIRECTIONS = (*range(0x80, 0xA0), *range(0x202A, 0x202F), *range(0x2066, 0x206A))
+"""Controls of eight bits, and marks that put what is read in another order than it is written."""
+SHOWN: dict[int, str | None] = {**CONTROLS, **dict.fromkeys(DIRECTIONS, "\ufffd"), ord("\f"): None}
+"""A form feed only parts the pages of a document."""
+ESCAPED = {code: f"\\u{code:04x}" for code in (0x7F, *DIRECTIONS)}
+"""What JSON itself leaves as it is."""
 
 
 def count_rows(text: str, width: int) -> int:
@@ -29,6 +37,21 @@ def _count_cells(char: str) -> int:
     return 2 if unicodedata.east_asian_width(char) in "WF" else 1
 
 
+def show_controls(text: str) -> str:
+    """Write a text of others for a terminal, which must not obey it: control characters become visible."""
+    return text.translate(SHOWN)
+
+
+def escape_controls(record: str) -> str:
+    """Write a line of JSON without the characters a terminal would obey; it stays the same JSON."""
+    return record.translate(ESCAPED)
+
+
+def show_line(text: str) -> str:
+    """Write a text of others on one line of a terminal."""
+    return show_controls(text).replace("\n", "␊")
+
+
 def show_reply(reply: Reply, write_whole: Callable[[Answer], str]) -> Answer:
     """Show the pieces as they come, then the whole answer as `write_whole` writes it, and return it."""
     shown = ""
@@ -36,6 +59,7 @@ def show_reply(reply: Reply, write_whole: Callable[[Answer], str]) -> Answer:
         if isinstance(piece, Answer):
             _put(_replace(shown, write_whole(piece)) + "\n")
             return piece
+        piece = show_controls(piece)
         shown += piece
         _put(piece)
     raise ValueError("a reply ends with its answer")

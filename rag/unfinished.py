@@ -23,8 +23,8 @@ _POINTING = (
 _TO_DO = r"(?:\bTODO\b|待补充|待续|待完善|待更新|待整理|未完)[^\w\n]{0,6}$"
 _BARE_ITEM = r"^\s*\d{1,3}[.、)）]\s*$"
 BREAKS_OFF = re.compile("|".join((_OPEN, _JOINING, _CLAUSE, _PLACE, _POINTING, _TO_DO, _BARE_ITEM)), re.IGNORECASE)
-EMPTY_ITEM = re.compile(r"(?:\n[ \t>]*[-+*]?[ \t]*)+\Z")
-"""Bullets with nothing after them: left over, not broken off."""
+EMPTY_ITEM = re.compile(r"[ \t>]*(?:[-+*][ \t]*)?")
+"""A line that is blank or a bullet with nothing after it: left over, not broken off."""
 CAPTION = re.compile(r"^[\s>*]*(?:图|表|[Ff]ig(?:ure)?\.?|[Tt]able)\s*\d")
 BRACKETS = str.maketrans("（）", "()")
 
@@ -34,7 +34,10 @@ def is_cut_off(text: str) -> bool:
 
     A picture, formula, table or code at the end completes what is before it.
     """
-    text = EMPTY_ITEM.sub("", text)
+    lines = text.split("\n")
+    while len(lines) > 1 and EMPTY_ITEM.fullmatch(lines[-1]):
+        lines.pop()
+    text = "\n".join(lines)
     blocks = list(split_blocks(text))
     while blocks and blocks[-1].kind == "rule":
         blocks.pop()

@@ -1,6 +1,7 @@
 """Split the answer text of a question into units: sentences, and blocks that stay whole."""
 
 import re
+from bisect import bisect_left
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
 
@@ -9,14 +10,18 @@ from rag.types import Passage, Question
 
 HEADING_CHARS = 40
 """A line in bold, or one that asks under a number, is a heading when no longer than this."""
+MAX_SENTENCE_CHARS = 4_000
+"""What goes on for longer without an end is no sentence."""
 WHOLE_LIST_CHARS = 300
 """A longer list is quoted by its items."""
 WHOLE = re.compile(
-    r"\$\$.+?\$\$|\$[^$\n]+\$|\\\[.+?\\\]|\\\(.+?\\\)|\\begin\{(\w+\*?)\}.+?\\end\{\1\}|(`+)[^`].*?\2|!?\[[^\]\n]*\]\([^)\n]*\)",
+    r"\$\$.+?\$\$|\$[^$\n]+\$|\\\[(?:(?!\\\[).)+?\\\]|\\\((?:(?!\\\().)+?\\\)"
+    r"|\\begin\{(\w{1,20}\*?)\}(?:(?!\\begin\{\1\}).){1,4000}?\\end\{\1\}|(?<!`)(`+)[^`].*?\2"
+    r"|!?\[[^\[\]\n]*\]\((?:[^)\]\n]|\](?!\())*\)",
     re.DOTALL,
 )
 """What no sentence ends inside."""
-SENTENCE_END = re.compile(r"[。！？!?]+[」』”’）)\]*]*|\.(?=\s+[A-Z\u3400-\u9fff])|\n(?!\s*[a-z])")
+SENTENCE_END = re.compile(r"[。！？!?]+[」』”’）)\]*]*|\.(?=\s+[A-Z\u3400-\u9fff])|\n(?!\s{0,20}[a-z])")
 POINTER = re.compile(r"^\W{0,9}(答案)?(解析)?\W{0,9}(请)?(参考|参见|详见|来源|链接|转载|原文|摘自|引用)")
 BOLD_LINE = re.compile(rf"\s*(?:\*\*|__)([^*_\n]{{1,{HEADING_CHARS}}})(?:\*\*|__)[:：]?\s*$")
 ASKING_LINE = re.compile(rf"\s*\d+(?:\.\d+)*[.、)）]?\s*\S.{{0,{HEADING_CHARS}}}[?？]\s*$")
@@ -149,18 +154,25 @@ def _split_prose(body: str, block: Block) -> Iterator[tuple[int, int, Kind]]:
 
 
 def _sentences(body: str, lines: Sequence[tuple[int, int]]) -> Iterator[tuple[int, int]]:
-    """Yield the sentences of lines that follow each other, perhaps with gaps."""
-    for start, end in _stretches(lines):
-        guarded = [match.span() for match in WHOLE.finditer(body, start, end)]
-        at = start
-        for match in SENTENCE_END.finditer(body, start, end):
-            if any(first < match.end() <= last and match.start() >= first for first, last in guarded):
-                continue
-            if body[at : match.end()].strip():
-                yield at, match.end()
-            at = match.end()
-        if body[at:end].strip():
-            yield at, end
+    """Yield the sentences of lines that follow each other, perhaps with gaps; what never ends is cut."""
+    for first, last in _stretches(lines):
+        for start, end in _find_sentences(body, first, last):
+            for at in range(start, end, MAX_SENTENCE_CHARS):
+                yield at, min(end, at + MAX_SENTENCE_CHARS)
+
+
+def _find_sentences(body: str, start: int, end: int) -> Iterator[tuple[int, int]]:
+    guarded = [match.span() for match in WHOLE.finditer(body, start, end)]
+    at = start
+    for match in SENTENCE_END.finditer(body, start, end):
+        before = bisect_left(guarded, (match.end(), 0)) - 1
+        if before >= 0 and guarded[before][0] <= match.start() and match.end() <= guarded[before][1]:
+            continue
+        if body[at : match.end()].strip():
+            yield at, match.end()
+        at = match.end()
+    if body[at:end].strip():
+        yield at, end
 
 
 def _stretches(lines: Sequence[tuple[int, int]]) -> Iterator[tuple[int, int]]:

@@ -1,5 +1,6 @@
 """Hold the vectors of the notes in FAISS: exact search while they are few, an inverted file when they are many."""
 
+import os
 from pathlib import Path
 from typing import Any
 
@@ -17,6 +18,7 @@ PROBES_PER_ROOT = 4.0
 """Lists a query looks into, for the square root of their number: finds 97% and more of the ten nearest rows by exact search
 (`python -m eval scale`)."""
 SEED = 20
+BLOCK_NUMBERS = 1 << 16
 N_ITERATIONS = 8
 """Of k-means; more change the recall by less than its error."""
 
@@ -59,6 +61,8 @@ class VectorIndex:
         index: Any = faiss.read_index(str(path), faiss.IO_FLAG_MMAP_IFC | faiss.IO_FLAG_READ_ONLY)
         if hasattr(index, "nprobe"):
             index.make_direct_map()
+        else:
+            _check_numbers(path, index.ntotal * index.d)
         return cls(index)
 
     def to_bytes(self) -> bytes:
@@ -105,6 +109,15 @@ def _check_size(path: Path) -> None:
     kind, dim, n_rows = head[:4], int.from_bytes(head[4:8], "little"), int.from_bytes(head[8:16], "little")
     if kind not in KINDS or not 0 < dim <= MAX_DIM or 4 * dim * n_rows > path.stat().st_size:
         raise ValueError(f"{path}: {kind!r}, {n_rows} rows of {dim}")
+
+
+def _check_numbers(path: Path, n_numbers: int) -> None:
+    """Look for what is no number at the end of a file, where exact vectors lie; the file is read, not mapped."""
+    with path.open("rb") as file:
+        file.seek(-4 * n_numbers, os.SEEK_END)
+        while len(block := np.fromfile(file, np.float32, BLOCK_NUMBERS)):
+            if not np.isfinite(np.vdot(block, block)):
+                raise ValueError(f"{path}: a vector that holds no number")
 
 
 def _build_inverted_file(vectors: Vectors) -> Any:

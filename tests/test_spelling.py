@@ -41,7 +41,9 @@ def test_a_slip_is_mended(typed: str, meant: str) -> None:
     assert mend(typed) == meant
 
 
-@pytest.mark.parametrize("text", ["LoRA 是什么", "role", "位置编码", "红烧肉怎么做", "", "？？！", "gpt", "写程序", "为什么要除以", "masks"])
+@pytest.mark.parametrize(
+    "text", ["LoRA 是什么", "role", "位置编码", "红烧肉怎么做", "", "？？！", "gpt", "写程序", "为什么要除以", "masks"]
+)
 def test_what_is_known_or_like_nothing_known_stays(text: str) -> None:
     assert mend(text) == text
 

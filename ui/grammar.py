@@ -8,8 +8,8 @@ from markdown_it.rules_inline import StateInline
 
 FORMULAS = (
     (re.compile(r"\$\$([^$]+?)\$\$"), True),
-    (re.compile(r"\\\[(.+?)\\\]", re.DOTALL), True),
-    (re.compile(r"\\\((.+?)\\\)", re.DOTALL), False),
+    (re.compile(r"\\\[((?:(?!\\\[).)+?)\\\]", re.DOTALL), True),
+    (re.compile(r"\\\(((?:(?!\\\().)+?)\\\)", re.DOTALL), False),
     (re.compile(r"\$(?![\s$])((?:\\.|[^$\\\n`])*?)(?<![\s\\])\$(?!\d)"), False),
 )
 """Each way to write a formula inside a line, and whether it stands by itself."""
@@ -17,7 +17,7 @@ BLOCK_ENDS = {"$$": "$$", "\\[": "\\]"}
 LABEL = re.compile(r"\[([^\[\]\n]{1,80})\](?!\()")
 STRONG = re.compile(r"\*\*(?=[^\s*])([^*\n]*[^\s*])\*\*(?!\*)")
 BREAK = re.compile(r"<br\s*/?>", re.IGNORECASE)
-COMMENT = re.compile(r"<!--.*?-->", re.DOTALL)
+COMMENT = re.compile(r"<!--(?:(?!<!--).)*?-->", re.DOTALL)
 SCRIPTED = re.compile(r"<(sub|sup)>([^<>\n]{1,120})</\1>", re.IGNORECASE)
 IMG = re.compile(r"<img\b([^<>]*)>", re.IGNORECASE)
 ATTRIBUTE = re.compile(r"""\b(src|alt)\s*=\s*(?:"([^"]*)"|'([^']*)'|([^\s"'>]+))""", re.IGNORECASE)

@@ -6,6 +6,7 @@ phrase (`总的来说`) and sentences that say what the notes lack make no claim
 """
 
 import re
+from bisect import bisect_left, bisect_right
 from collections.abc import Collection, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 
@@ -16,8 +17,8 @@ OPENS, CLOSES = r"[\[【(（]", r"[\]】)）]"
 MARK = re.compile(rf"{OPENS}((?:[^\[\]【】()（）\n])+){CLOSES}(?!\()")
 LEAD = re.compile(r"^(?:详?见|参见|参考|来自|来源|出处|引自|笔记)?[:：\s]*")
 NUMBERED = re.compile(r"(?:[\w.\-]+:)?Q\d+(?:\.\d+)*[a-z]?$")
-SEPARATORS = re.compile(r"\s*[,，、;；和]\s*")
-WHOLE = re.compile(r"`[^`\n]+`|\$[^$\n]+\$|\\\(.+?\\\)|!?\[[^\]\n]*\]\([^)\n]*\)")
+SEPARATORS = re.compile(r"(?:(?<!\s)\s+)?[,，、;；和]\s*")
+WHOLE = re.compile(r"`[^`\n]+`|\$[^$\n]+\$|\\\((?:(?!\\\().)+?\\\)|!?\[[^\[\]\n]*\]\((?:[^)\]\n]|\](?!\())*\)")
 """Inline code, formulas and links: no sentence ends and no label stands inside."""
 SENTENCE = re.compile(
     r"\S.*?(?:[。！？!?]+(?![」』”’）)\]】])[」』”’）)*_]*|[。！？!?]+[」』”’）)*_]+|(?<=\x00)[；;]|(?<=[a-z0-9)\]\x00])\.(?=\s+\S)|$)"
@@ -25,7 +26,8 @@ SENTENCE = re.compile(
 """A semicolon ends a sentence only after a label."""
 AFTERWARDS = re.compile(r"[ \t]*\x00+")
 """Labels after a full stop belong to the sentence before it; labels are masked while sentences are sought."""
-END = re.compile(r"[\s。！？!?；;.，,、：:*_」』”’）)|〕]*$")
+_CLOSERS = r"[\s。！？!?；;.，,、：:*_」』”’）)|〕]"
+END = re.compile(rf"(?<!{_CLOSERS}){_CLOSERS}*$")
 BULLET = re.compile(r"\s*(?:>\s?)*(?:[-*+]|\d{1,3}[.)、])\s+|\s*(?:>\s?)+|\s+")
 TABLE_RULE = re.compile(r"[\s|:\-]+$")
 EMPTY_WORDS = re.compile(
@@ -76,7 +78,8 @@ def find_marks(text: str, known: Collection[str]) -> list[tuple[int, int, tuple[
     marks = []
     for match in MARK.finditer(text):
         names = tuple(part for part in SEPARATORS.split(LEAD.sub("", match[1]).strip()) if part)
-        inside = any(start <= match.start() and match.end() <= end for start, end in whole)
+        before = bisect_right(whole, (match.start(), len(text))) - 1
+        inside = before >= 0 and match.end() <= whole[before][1]
         if names and not inside and all(name in known or NUMBERED.match(name) for name in names):
             marks.append((match.start(), match.end(), names))
     return marks
@@ -119,7 +122,7 @@ def _split_line(text: str, start: int, end: int, paragraph: int, known: Collecti
     masked = WHOLE.sub(lambda match: "x" * len(match[0]), line)
     for first, last, _ in marks:
         masked = masked[:first] + "\x00" * (last - first) + masked[last:]
-    at = 0
+    at, firsts = 0, [first for first, _, _ in marks]
     while match := SENTENCE.search(masked, at):
         if match.end() == match.start():
             break
@@ -127,7 +130,8 @@ def _split_line(text: str, start: int, end: int, paragraph: int, known: Collecti
         while following := AFTERWARDS.match(masked, at):
             at = following.end()
         # A stop after the labels that follow a stop: `……。[Q4]。`
-        if claim := _make_claim(text, start + match.start(), start + at, start, marks, paragraph):
+        own = marks[bisect_left(firsts, match.start()) : bisect_left(firsts, at)]
+        if claim := _make_claim(text, start + match.start(), start + at, start, own, paragraph):
             yield claim
 
 

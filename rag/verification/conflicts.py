@@ -34,7 +34,7 @@ ORDERED = (
     re.compile(r"替代|取代|代替"),
 )
 """Words whose two sides are not alike."""
-RATIO = re.compile(r"([a-z_]*[a-z][a-z_]*)\s*/\s*([a-z_]*[a-z][a-z_]*)")
+RATIO = re.compile(r"(?<![a-z_])(_*[a-z][a-z_]*)\s*/\s*(_*[a-z][a-z_]*)")
 COUNT = re.compile(r"(?<![第\d.])(\d+)\s*([个层种处次步条])(?!数)\s*([a-z][a-z\-_]*|[\u3400-\u9fff]{2})")
 """A number of things, and what they are."""
 FIRST, AFTER = re.compile(r"先"), re.compile(r"然后|再|之后|而后|才|最后")

@@ -62,7 +62,7 @@ COUNTED = r"(?=\s*(?:层|个|种|处|次|步|倍|位|维|条|篇|方面|类|组|
 CHINESE_NUMBER = re.compile(
     rf"(?<![第几数])([二两三四五六七八九]?十[一二三四五六七八九]?|[二两三四五六七八九]){COUNTED}|一(?=[层个倍])"
 )
-FRACTION = re.compile(r"([二三四五六七八九十百千]|\d+)分之([一二两三四五六七八九]|\d+)")
+FRACTION = re.compile(r"([二三四五六七八九十百千]|(?<!\d)\d+)分之([一二两三四五六七八九]|\d+)")
 PERCENT = re.compile(r"百分之([一二两三四五六七八九十]+|\d+(?:\.\d+)?)")
 TENTHS = re.compile(r"([一二两三四五六七八九])成")
 ENGLISH_NUMBERS = {
