@@ -1,10 +1,8 @@
 """Map files into memory: processes that read the same index share one copy of it, and nothing is read before it is needed."""
 
-import errno
 import io
 import mmap
 import os
-import stat
 import zipfile
 from pathlib import Path
 from tokenize import TokenError
@@ -24,9 +22,7 @@ def map_file(path: Path) -> memoryview:
     """
     with open(path, "rb", opener=_open_at_once) as file:
         status = os.fstat(file.fileno())
-        if not stat.S_ISREG(status.st_mode):
-            raise OSError(errno.EINVAL, "不是普通文件")
-        if not status.st_size:  # nothing to map
+        if not status.st_size:  # nothing to map, as of a pipe or a device
             return memoryview(b"")
         return memoryview(mmap.mmap(file.fileno(), 0, access=mmap.ACCESS_READ))
 
