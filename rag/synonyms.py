@@ -133,8 +133,10 @@ class Thesaurus:
 
     def _match_latin(self, text: str, at: int) -> int:
         """Match whole Latin words, whatever stands between them: `layer norm`, `layer-norm`, `layernorm`."""
+        if at and LATIN_WORD.match(text[at - 1]):  # inside a word
+            return 0
         first = LATIN_WORD.match(text, at)
-        if not first or (at and LATIN_WORD.match(text[at - 1])) or first[0] not in self._latin_starts:
+        if not first or first[0] not in self._latin_starts:
             return 0
         ends = [first.end()]
         while len(ends) < MAX_WORDS and (following := NEXT_WORD.match(text, ends[-1])):

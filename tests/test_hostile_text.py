@@ -19,6 +19,7 @@ from rag.markdown import plain_words, split_blocks, unwrap_links
 from rag.parse import parse_document
 from rag.repair import Guard, strip_thinking
 from rag.split import find_compared, split_questions
+from rag.synonyms import load_thesaurus
 from rag.tokenize import analyse, analyse_query
 from rag.types import Query, Turn
 from rag.units import join_passages, split_units
@@ -156,6 +157,7 @@ READERS: dict[str, Callable[[str], object]] = {
     "split_questions": split_questions,
     "find_compared": lambda text: find_compared(f"{text}有什么区别"),
     "find_numbers": lambda text: find_numbers(text, ()),
+    "find": load_thesaurus(None).find,
     "resolve": lambda text: resolve(Query("它呢", (Turn("user", text), Turn("assistant", text)))),
     "render_markdown": render_markdown,
     "split_claims": lambda text: split_claims(text, {"Q1"}),

@@ -20,7 +20,7 @@ import pytest
 from eval import fuzz, soak
 from eval.noise import make_text
 from rag.ask import format_answer
-from rag.chunk import MAX_PIECE_CHARS, chunk_document
+from rag.chunk import chunk_document
 from rag.cite import hash_text
 from rag.config import Settings
 from rag.corpus import corpus_digest, read_corpus
@@ -225,7 +225,7 @@ def test_a_line_of_megabytes_is_read_in_seconds(line: str) -> None:
     passages = chunk_document(document, parse_document(document), lambda text: len(text.split()), 200)
     assert time.process_time() - started < WAIT_S
     assert "".join(passage.text for passage in passages) == document.text
-    assert max(len(passage.text) for passage in passages) <= 2 * MAX_PIECE_CHARS
+    assert max(len(passage.text) for passage in passages) <= 8_000
 
 
 def test_front_matter_is_text_and_is_never_evaluated(tmp_path: Path) -> None:
