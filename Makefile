@@ -72,7 +72,13 @@ eval: $(VENV)/.eval  ## 评测检索、拒答和引用，画成一个网页
 	$(BIN)/python -m eval ablate --split $(SPLIT)
 	$(BIN)/python -m eval report
 
+fuzz: $(VENV)/.dev  ## 用乱写的输入试：make fuzz MINUTES=30
+	$(BIN)/python -m eval.fuzz --minutes $(or $(MINUTES),5)
+
+soak: $(VENV)/.dev  ## 一边问一边改笔记，看内存：make soak MINUTES=30
+	$(BIN)/python -m eval.soak --minutes $(or $(MINUTES),30)
+
 screenshots: $(VENV)/.dev browser  ## 给网页的每一页截图，放进 docs/img
 	$(BIN)/python -m ui.screenshots
 
-.PHONY: help chat ask serve ingest test browser check bench eval screenshots
+.PHONY: help chat ask serve ingest test browser check bench eval fuzz soak screenshots

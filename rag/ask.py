@@ -119,7 +119,7 @@ def read_batch(source: IO[str], name: str, length: Length = "normal") -> Iterato
             history = tuple(Turn(turn["role"], str(turn["content"])) for turn in row.get("history") or ())
             query = Query(str(row["text"]), history, _find_length(row.get("length") or length))
             yield str(row.get("id", number)), query
-        except (ValueError, KeyError, TypeError, AttributeError) as error:
+        except (ValueError, KeyError, TypeError, AttributeError, RecursionError) as error:
             wanted = '{"id": "1", "text": "问题", "history": []}'
             choices = "、".join(LENGTHS)
             raise UsageError(

@@ -1,6 +1,7 @@
 """What docs/security.md promises about notes, names, prompts, keys and index files from elsewhere."""
 
 import ast
+import io
 import json
 import os
 import re
@@ -19,13 +20,13 @@ import pytest
 
 from eval import fuzz, soak
 from eval.noise import make_text
-from rag.ask import format_answer
+from rag.ask import format_answer, read_batch
 from rag.chunk import chunk_document
 from rag.cite import hash_text
 from rag.config import Settings
 from rag.corpus import corpus_digest, read_corpus
 from rag.embed import ApiEncoder
-from rag.errors import EncoderError, IndexFault
+from rag.errors import EncoderError, IndexFault, UsageError
 from rag.index import CURRENT, open_index
 from rag.parse import parse_document
 from rag.pipeline import Notes, open_notes
@@ -226,6 +227,12 @@ def test_a_line_of_megabytes_is_read_in_seconds(line: str) -> None:
     assert time.process_time() - started < WAIT_S
     assert "".join(passage.text for passage in passages) == document.text
     assert max(len(passage.text) for passage in passages) <= 8_000
+
+
+@pytest.mark.parametrize("line", ["[" * NESTED, '{"text": ' * NESTED, '{"text": "' + "a" * NESTED, "9" * NESTED, "NaN"])
+def test_a_line_of_a_batch_that_makes_no_sense_is_named(line: str) -> None:
+    with pytest.raises(UsageError, match="^batch:2: 这一行读不懂"):
+        list(read_batch(io.StringIO(f'{{"text": "问"}}\n{line}\n'), "batch"))
 
 
 def test_front_matter_is_text_and_is_never_evaluated(tmp_path: Path) -> None:
