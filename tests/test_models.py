@@ -14,8 +14,8 @@ import torch
 from rag.embed import ShippedEncoder
 from rag.errors import RagError
 from rag.models import export, train
-from rag.models.batches import find_homophones, misspell
-from rag.models.data import read_corpus
+from rag.models.batches import card_batches, find_homophones, misspell
+from rag.models.data import CARDS, is_held_out, read_cards, read_corpus
 from rag.models.student import tokens_to_tensors
 
 TERMS = {
@@ -176,3 +176,34 @@ def test_a_missing_data_file_is_named(tmp_path: Path, capsys: pytest.CaptureFixt
         read_corpus(tmp_path, seed=1)
     assert train.main(["--data", str(tmp_path), "--out", str(tmp_path)]) == 2
     assert "parallel.jsonl.gz" in capsys.readouterr().err
+
+
+def test_every_card_is_asked_for_in_all_ways_and_no_title_comes_twice() -> None:
+    cards = [card for group in read_cards(CARDS) for card in group]
+    ways = {"near", "far", "keywords", "english", "mixed", "detail", "spoken"}
+    assert [card.title for card in cards if set(card.asked) != ways or not all(card.asked.values())] == []
+    assert len({(card.group, card.title) for card in cards}) == len(cards) > 900
+
+
+def test_some_groups_of_cards_are_held_out_and_never_trained_on(data: Path) -> None:
+    groups = read_cards(CARDS)
+    held_out = {group[0].group for group in groups if is_held_out(group)}
+    assert 5 <= len(held_out) <= len(groups) / 4
+    trained_on = {card.group for group in read_corpus(data, seed=1).cards for card in group}
+    assert trained_on == {group[0].group for group in groups} - held_out
+
+
+def test_a_batch_of_cards_pairs_questions_with_the_cards_that_answer_them() -> None:
+    groups = read_cards(CARDS)[:6]
+    of_question = {text: card for group in groups for card in group for texts in card.asked.values() for text in texts}
+    batches = card_batches(groups, {}, 16, random.Random(1))
+    for _, batch in zip(range(12), batches, strict=False):
+        found = [(of_question[asked], text) for asked, text in batch if asked in of_question]
+        assert len(found) >= 8  # the rest is misspelt
+        assert [text for card, text in found if text not in (card.title, card.body, f"{card.title}\n{card.body}")] == []
+
+
+def test_a_line_that_is_no_card_is_named(tmp_path: Path) -> None:
+    (tmp_path / "broken.jsonl").write_text('{"group": "a", "title": "b"}\n', encoding="utf-8")
+    with pytest.raises(RagError, match=r"broken\.jsonl:1: not a card"):
+        read_cards(tmp_path)

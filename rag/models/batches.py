@@ -7,7 +7,7 @@ from collections.abc import Iterable, Iterator
 
 import numpy as np
 
-from rag.models.data import AlignedPair, SectionPair
+from rag.models.data import AlignedPair, Card, SectionPair
 
 Homophones = dict[str, list[str]]
 """Character to the others of the same sound, tones aside."""
@@ -20,6 +20,8 @@ CLOZE_KEEP = 0.2
 """Share of those whose sentence also stays in the body."""
 MISSPELT_SHARE = 0.15
 """Share of queries in which one character is replaced by another of the same sound, or one letter is lost."""
+TITLE_SHARE, BODY_SHARE = 0.15, 0.25
+"""Shares of the batches of cards that show the title alone, and the body alone."""
 MAX_BODY_CHARS = 300
 SENTENCE = re.compile(r"[^。！？!?；;\n]{8,}[。！？!?；;]?")
 
@@ -93,6 +95,34 @@ def section_batches(
                 (misspell(query, homophones, rng) if rng.random() < MISSPELT_SHARE else query, body)
                 for query, body in examples
             ]
+
+
+def card_batches(
+    groups: list[list[Card]], homophones: Homophones, size: int, rng: random.Random
+) -> Iterator[list[tuple[str, str]]]:
+    """Yield (question, text) batches for ever, each card once an epoch; its whole group is in the batch, as hard negatives.
+
+    The text is the title with the body, as passages are embedded, or one of the two alone.
+    """
+    while True:
+        cards: list[Card] = []
+        for group in rng.sample(groups, len(groups)):
+            cards += rng.sample(group, len(group))
+        for start in range(0, len(cards) - size + 1, size):
+            batch = cards[start : start + size]
+            asked = [rng.choice([text for texts in card.asked.values() for text in texts]) for card in batch]
+            view = rng.random()
+            yield [
+                (misspell(text, homophones, rng) if rng.random() < MISSPELT_SHARE else text, _draw_view(card, view))
+                for text, card in zip(asked, batch, strict=True)
+            ]
+
+
+def _draw_view(card: Card, draw: float) -> str:
+    """Choose what of a card a batch shows, for all its cards alike."""
+    if draw < TITLE_SHARE:
+        return card.title
+    return card.body if draw < TITLE_SHARE + BODY_SHARE else f"{card.title}\n{card.body}"
 
 
 def draw_example(section: SectionPair, rng: random.Random) -> tuple[str, str]:

@@ -1,6 +1,7 @@
-"""Read the training data: aligned sentences, heading-section pairs, a term lexicon.
+"""Read the training data: aligned sentences, heading-section pairs, a term lexicon, and cards.
 
-All three are plain files in one folder; see MODEL_CARD.md for what they hold and under which licences.
+The first three are plain files in one folder; see MODEL_CARD.md for what they hold and under which licences. The cards lie
+beside this file: interview questions with their answers and the ways people ask for them, written for this encoder.
 """
 
 import gzip
@@ -21,6 +22,9 @@ N_HELD_OUT = 1_000
 
 MIN_TERM_SOURCES = 3
 """Mined terms from fewer sources are wrong or cut too often to distil from."""
+CARDS = Path(__file__).parent / "cards"
+HELD_OUT_GROUPS = 6
+"""One group of cards in so many is kept out of training, to fit the weights of retrieval on."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -43,6 +47,18 @@ class SectionPair:
 
 
 @dataclass(frozen=True, slots=True)
+class Card:
+    """An interview question, its answer, and the ways people ask for it."""
+
+    group: str
+    """Narrow topic; the cards of a group are easily taken for one another."""
+    title: str
+    body: str
+    asked: dict[str, list[str]]
+    """How it is asked (`near`, `far`, `keywords`, `english`, `mixed`, `detail`, `spoken`) to the questions."""
+
+
+@dataclass(frozen=True, slots=True)
 class Corpus:
     """Everything the recipe reads."""
 
@@ -53,6 +69,8 @@ class Corpus:
     """Chinese term, English term, count."""
     terms: list[AlignedPair]
     """The surer part of the lexicon, to distil from."""
+    cards: list[list[Card]]
+    """By group, without the groups held out."""
 
 
 def _read_rows(path: Path) -> Iterator[dict[str, str]]:
@@ -108,7 +126,30 @@ def read_corpus(folder: Path, seed: int) -> Corpus:
         lexicon.append((zh, en, int(count)))
         if origin != "mined" or int(n_sources) >= MIN_TERM_SOURCES:
             terms.append(AlignedPair(zh, en))
-    return Corpus(aligned, held_out, sections, lexicon, terms)
+    cards = [group for group in read_cards(CARDS) if not is_held_out(group)]
+    return Corpus(aligned, held_out, sections, lexicon, terms, cards)
+
+
+def read_cards(folder: Path) -> list[list[Card]]:
+    """Read the cards of a folder, group by group.
+
+    :raises RagError: when a line is not a card.
+    """
+    groups: dict[str, list[Card]] = defaultdict(list)
+    for path in sorted(folder.glob("*.jsonl")):
+        for n, line in enumerate(path.read_text(encoding="utf-8").splitlines(), 1):
+            try:
+                row = json.loads(line)
+                card = Card(f"{path.stem}:{row.pop('group')}", row.pop("title"), row.pop("body"), row)
+            except (ValueError, KeyError) as error:
+                raise RagError(f"{path}:{n}: not a card ({error})") from error
+            groups[card.group].append(card)
+    return list(groups.values())
+
+
+def is_held_out(group: list[Card]) -> bool:
+    """Tell whether a group of cards stays out of training; by its name, so whatever else is added."""
+    return zlib.crc32(group[0].group.encode()) % HELD_OUT_GROUPS == 0
 
 
 def read_held_out(path: Path) -> list[AlignedPair]:

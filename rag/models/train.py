@@ -1,10 +1,10 @@
 """Train the shipped encoder: `python -m rag.models.train --data DIR`.
 
-One loop, two kinds of batch. Distillation pulls the student's vector of a Chinese text to the teacher's vector of its
+One loop, three kinds of batch. Distillation pulls the student's vector of a Chinese text to the teacher's vector of its
 English counterpart (Reimers & Gurevych 2020, arXiv 2004.09813): squared distance plus in-batch contrast, and the
-same squared distance for the English side, which keeps English sharp. From `SECTION_START` of the way on, every other
-batch is contrast between headings and their sections (InfoNCE, van den Oord et al. 2018, arXiv 1807.03748), with
-hard negatives mined by BM25.
+same squared distance for the English side, which keeps English sharp. From `CONTRAST_START` of the way on it alternates
+with contrast (InfoNCE, van den Oord et al. 2018, arXiv 1807.03748) between headings and their sections, with hard
+negatives mined by BM25, and between questions and the cards that answer them, with the rest of each card's group.
 """
 
 import argparse
@@ -21,7 +21,7 @@ from torch.nn import functional as F
 from tqdm import tqdm
 
 from rag.errors import RagError
-from rag.models.batches import aligned_batches, find_homophones, near_neighbours, section_batches
+from rag.models.batches import aligned_batches, card_batches, find_homophones, near_neighbours, section_batches
 from rag.models.data import AlignedPair, Corpus, read_corpus
 from rag.models.restore import restore
 from rag.models.student import (
@@ -40,12 +40,16 @@ ENGLISH_SHARE = 0.25
 """Share of a batch whose English side the student embeds too."""
 CHARACTERS_SHARE = 0.2
 """Share of batches cut into single characters, so that rare words still have good characters to fall back on."""
+NOTHING, NOTHING_WEIGHT = 0.45, 0.5
+"""Cosine of "none of these cards answers it", and how much it counts that it wins where it should."""
 TOKEN_DROP = 0.1
-SECTION_START = 0.1
+CONTRAST_START = 0.1
+TURNS = ("distil", "cards", "sections", "cards")
+"""Kinds of batch, in turn, once contrast has begun."""
 WARM_UP = 0.03
 MAX_ALIGNED_TOKENS = 64
-MAX_QUERY_TOKENS = 48
-MAX_BODY_TOKENS = 144
+MAX_QUERY_TOKENS = 80
+MAX_BODY_TOKENS = 160
 
 
 @dataclass(frozen=True, slots=True)
@@ -55,6 +59,7 @@ class Settings:
     steps: int = 2600
     batch: int = 96
     section_batch: int = 48
+    card_batch: int = 64
     layers: int = 6
     body_lr: float = 1e-4
     chinese_lr: float = 1.5e-3
@@ -110,8 +115,13 @@ def distil(run: Run, pairs: list[AlignedPair], rng: random.Random) -> torch.Tens
     return loss
 
 
-def contrast_sections(run: Run, examples: list[tuple[str, str]], rng: random.Random) -> torch.Tensor:
-    """Return the symmetric InfoNCE loss of one batch of (query, body); equal bodies are not negatives."""
+def contrast(run: Run, examples: list[tuple[str, str]], rng: random.Random, *, with_nothing: bool) -> torch.Tensor:
+    """Return the symmetric InfoNCE loss of one batch of (query, text); equal texts are not negatives.
+
+    :param with_nothing: let "none of them" stand among the texts, at a cosine of `NOTHING`: below the text that answers,
+        and above all the others once that one is taken away. So cosines can be compared from query to query, which tells
+        what the notes do not cover.
+    """
     tokenizer = run.tokenizers[rng.random() < CHARACTERS_SHARE]
     queries, bodies = ([example[side] for example in examples] for side in (0, 1))
     ids, mask = tokens_to_tensors(tokenizer, queries, MAX_QUERY_TOKENS)
@@ -121,9 +131,16 @@ def contrast_sections(run: Run, examples: list[tuple[str, str]], rng: random.Ran
     body_vectors = run.student(*tokens_to_tensors(tokenizer, bodies, MAX_BODY_TOKENS))
     scores = query_vectors @ body_vectors.T / TEMPERATURE
     same = torch.tensor([[a[0] == b[0] or a[1] == b[1] for b in examples] for a in examples])
-    scores = scores.masked_fill(same & ~torch.eye(len(examples), dtype=torch.bool), -1e4)
     answers = torch.arange(len(examples))
-    return F.cross_entropy(scores, answers) + 0.5 * F.cross_entropy(scores.T, answers)
+    own = torch.eye(len(examples), dtype=torch.bool)
+    scores = scores.masked_fill(same & ~own, -1e4)
+    loss = 0.5 * F.cross_entropy(scores.T, answers)
+    if not with_nothing:
+        return loss + F.cross_entropy(scores, answers)
+    nothing = torch.full((len(examples), 1), NOTHING / TEMPERATURE)
+    among = F.cross_entropy(torch.cat([scores, nothing], dim=1), answers)
+    taken_away = torch.cat([scores.masked_fill(own, -1e4), nothing], dim=1)
+    return loss + among + NOTHING_WEIGHT * F.cross_entropy(taken_away, torch.full_like(answers, len(examples)))
 
 
 def rate_at(progress: float) -> float:
@@ -142,6 +159,7 @@ def train(run: Run, folder: Path, checkpoint_every: int) -> None:
     neighbours = near_neighbours(run.corpus.sections, 4)
     homophones = find_homophones(token for token in run.vocabulary.chinese if len(token) == 1)
     sections = section_batches(run.corpus.sections, neighbours, homophones, settings.section_batch, rng)
+    cards = card_batches(run.corpus.cards, homophones, settings.card_batch, rng)
     base = [settings.chinese_lr, settings.body_lr]
     run.student.train()
     started = time.monotonic()
@@ -150,15 +168,19 @@ def train(run: Run, folder: Path, checkpoint_every: int) -> None:
         progress = step / settings.steps
         for group, rate in zip(run.optimizer.param_groups, base, strict=True):
             group["lr"] = rate * rate_at(progress)
-        on_sections = progress >= SECTION_START and step % 2 == 1
+        turn = TURNS[step % len(TURNS)] if progress >= CONTRAST_START else "distil"
         with torch.autocast("cpu", dtype=torch.bfloat16):
-            loss = contrast_sections(run, next(sections), rng) if on_sections else distil(run, next(aligned), rng)
+            if turn == "distil":
+                loss = distil(run, next(aligned), rng)
+            else:
+                on_cards = turn == "cards"
+                loss = contrast(run, next(cards if on_cards else sections), rng, with_nothing=on_cards)
         run.optimizer.zero_grad(set_to_none=True)
         torch.autograd.backward(loss)
         torch.nn.utils.clip_grad_norm_(run.student.parameters(), 1.0)
         run.optimizer.step()
         run.step = step + 1
-        bar.set_postfix({"sections" if on_sections else "distil": f"{loss.item():.3f}"}, refresh=False)
+        bar.set_postfix({turn: f"{loss.item():.3f}"}, refresh=False)
         if run.step % checkpoint_every == 0 or run.step == settings.steps:
             recall = held_out_recall(run)
             elapsed_s = time.monotonic() - started
