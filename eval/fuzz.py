@@ -19,14 +19,15 @@ from html.parser import HTMLParser
 from pathlib import Path
 
 from eval.noise import CORPUS, MANIFEST, make_lie, make_query, make_request, make_row, make_text, notes_text
-from rag.ask import format_answer, read_batch, to_record
 from rag.chunk import chunk_document
 from rag.config import Settings
 from rag.errors import IndexFault, RagError, UsageError
 from rag.index import CURRENT, open_index
 from rag.parse import parse_document
 from rag.pipeline import Notes, open_notes
+from rag.records import read_batch, to_record
 from rag.shell import EXIT_ANSWERED, EXIT_ERROR, guard, tell, write
+from rag.terminal import format_answer
 from rag.types import Document, Query
 from rag.units import join_passages, split_units
 

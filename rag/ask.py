@@ -2,24 +2,19 @@
 
 import argparse
 import contextlib
-import json
 import sys
-from collections.abc import Iterator, Sequence
-from dataclasses import asdict
 from pathlib import Path
-from typing import IO, TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
-from rag.cite import write_numbers, write_place
 from rag.config import Settings, add_options, read_settings
 from rag.errors import UsageError
+from rag.records import read_batch, to_line, to_record
 from rag.shell import EXIT_ANSWERED, EXIT_NOTHING, guard, leave, tell, write
-from rag.terminal import escape_controls, show_controls, show_line, show_reply
-from rag.types import LENGTHS, Answer, Citation, Length, Query, Turn
+from rag.terminal import format_answer, show_reply
+from rag.types import LENGTHS, Answer, Query, Turn
 
 if TYPE_CHECKING:
     from rag.pipeline import Notes
-
-BOLD, DIM, PLAIN = "\x1b[1m", "\x1b[2m", "\x1b[0m"
 
 
 def parse_arguments(arguments: list[str] | None) -> argparse.Namespace:
@@ -47,89 +42,6 @@ def parse_arguments(arguments: list[str] | None) -> argparse.Namespace:
     parser.add_argument("--batch", metavar="FILE|-", help='逐行读 {"id","text","history","length"}，逐行输出 JSON')
     parser.add_argument("--no-color", action="store_true", help="不用颜色（NO_COLOR 也行）")
     return parser.parse_args(arguments)
-
-
-def to_record(answer: Answer, identity: str | None = None) -> dict[str, Any]:
-    """Turn an answer into the JSON object of the shell contract."""
-    record: dict[str, Any] = {} if identity is None else {"id": identity}
-    return (
-        record
-        | {
-            "query": answer.query,
-            "answer": answer.text,
-            "abstained": answer.abstained,
-            "mode": answer.mode,
-            "citations": [asdict(citation) for citation in answer.citations],
-            "ranking": [{"label": label, "score": score} for label, score in answer.ranking],
-            "coverage": round(answer.coverage, 3),
-            "elapsed_ms": answer.elapsed_ms,
-        }
-        | _to_generated_fields(answer)
-    )
-
-
-def _to_generated_fields(answer: Answer) -> dict[str, Any]:
-    """Return what only a generated answer has, and any notice."""
-    if answer.mode == "generated":
-        checks = [asdict(check) for check in answer.checks]
-        return {"model": answer.model, "notice": answer.notice, "checks": checks}
-    return {"notice": answer.notice} if answer.notice else {}
-
-
-def _to_line(record: dict[str, Any]) -> str:
-    return escape_controls(json.dumps(record, ensure_ascii=False))
-
-
-def format_answer(answer: Answer, *, color: bool) -> str:
-    """Write an answer for a terminal, its sources and what to read next below it."""
-    bold, dim, plain = (BOLD, DIM, PLAIN) if color else ("", "", "")
-    lines = [show_controls(answer.text)]
-    if answer.citations:
-        lines += ["", f"{bold}来源{plain}"]
-        for first, places in group_citations(answer.citations):
-            place = show_line(write_place(first.file, places, first.unit))
-            lines.append(f"{show_line(f'[{first.label}] {first.title}')}  {dim}{place}{plain}")
-    if answer.related:
-        lines += ["", f"{bold}相关题目{plain}", *(show_line(f"[{label}] {title}") for label, title in answer.related)]
-    return "\n".join(lines)
-
-
-def group_citations(citations: Sequence[Citation]) -> list[tuple[Citation, str]]:
-    """Bring citations of one question together: the first of them, and all their lines (or pages) as `44-48,53`."""
-    groups: dict[str, list[Citation]] = {}
-    for citation in citations:
-        groups.setdefault(citation.label, []).append(citation)
-    return [
-        (group[0], ",".join(dict.fromkeys(write_numbers(citation.lines) for citation in group)))
-        for group in groups.values()
-    ]
-
-
-def read_batch(source: IO[str], name: str, length: Length = "normal") -> Iterator[tuple[str, Query]]:
-    """Read queries from JSON lines.
-
-    :param length: of the answers to rows that name none.
-    :raises UsageError: when a line is not such an object; the line is named.
-    """
-    for number, line in enumerate(source, start=1):
-        if not line.strip():
-            continue
-        try:
-            row = json.loads(line)
-            history = tuple(Turn(turn["role"], str(turn["content"])) for turn in row.get("history") or ())
-            query = Query(str(row["text"]), history, _find_length(row.get("length") or length))
-            yield str(row.get("id", number)), query
-        except (ValueError, KeyError, TypeError, AttributeError, RecursionError) as error:
-            wanted = '{"id": "1", "text": "问题", "history": []}'
-            choices = "、".join(LENGTHS)
-            raise UsageError(
-                f"{name}:{number}: 这一行读不懂；每行要写成 {wanted}，可以再加 length（{choices}）"
-            ) from error
-
-
-def _find_length(name: str) -> Length:
-    """:raises ValueError: when there is no such length."""
-    return LENGTHS[LENGTHS.index(name)]
 
 
 def chat(settings: Settings) -> int:
@@ -179,7 +91,7 @@ def ask_once(settings: Settings, question: str, *, as_json: bool) -> int:
     notes, query = open_notes(settings, tell), Query(question, length=settings.length)
     if as_json:
         answer = notes.ask(query)
-        write(_to_line(to_record(answer)))
+        write(to_line(to_record(answer)))
     else:
         answer = _show(notes, query, settings)
     return EXIT_NOTHING if answer.abstained else EXIT_ANSWERED
@@ -196,7 +108,7 @@ def ask_batch(settings: Settings, source: str) -> int:
             for identity, query in read_batch(lines, source, settings.length):
                 answer = notes.ask(query)
                 answered = answered or not answer.abstained
-                write(_to_line(to_record(answer, identity)))
+                write(to_line(to_record(answer, identity)))
     except UnicodeDecodeError as error:
         raise UsageError(f"{source}: 不是 UTF-8 文本（第 {error.start} 字节）；先转成 UTF-8") from error
     except OSError as error:

@@ -1,6 +1,7 @@
 """Make citations: exact slices of passages with where they stand and their hash."""
 
 import hashlib
+from collections.abc import Sequence
 
 from rag.types import Citation, Span, Unit
 
@@ -45,6 +46,17 @@ def write_numbers(lines: tuple[int, int]) -> str:
     """Write a range of lines, pages or cells: `44-48`, or `44` for one."""
     first, last = lines
     return f"{first}-{last}" if last > first else str(first)
+
+
+def group_citations(citations: Sequence[Citation]) -> list[tuple[Citation, str]]:
+    """Bring citations of one question together: the first of them, and all their lines (or pages) as `44-48,53`."""
+    groups: dict[str, list[Citation]] = {}
+    for citation in citations:
+        groups.setdefault(citation.label, []).append(citation)
+    return [
+        (group[0], ",".join(dict.fromkeys(write_numbers(citation.lines) for citation in group)))
+        for group in groups.values()
+    ]
 
 
 def hash_text(text: str) -> str:

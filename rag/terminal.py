@@ -5,8 +5,10 @@ import sys
 import unicodedata
 from collections.abc import Callable
 
+from rag.cite import group_citations, write_place
 from rag.types import Answer, Reply
 
+BOLD, DIM, PLAIN = "\x1b[1m", "\x1b[2m", "\x1b[0m"
 TAB_CELLS = 8
 CONTROLS = {code: chr(0x2400 + code) for code in range(0x20) if chr(code) not in "\t\n"} | {0x7F: "␡"}
 """What a terminal would obey, to the picture that stands for it."""
@@ -50,6 +52,20 @@ def escape_controls(record: str) -> str:
 def show_line(text: str) -> str:
     """Write a text of others on one line of a terminal."""
     return show_controls(text).replace("\n", "␊")
+
+
+def format_answer(answer: Answer, *, color: bool) -> str:
+    """Write an answer for a terminal, its sources and what to read next below it."""
+    bold, dim, plain = (BOLD, DIM, PLAIN) if color else ("", "", "")
+    lines = [show_controls(answer.text)]
+    if answer.citations:
+        lines += ["", f"{bold}来源{plain}"]
+        for first, places in group_citations(answer.citations):
+            place = show_line(write_place(first.file, places, first.unit))
+            lines.append(f"{show_line(f'[{first.label}] {first.title}')}  {dim}{place}{plain}")
+    if answer.related:
+        lines += ["", f"{bold}相关题目{plain}", *(show_line(f"[{label}] {title}") for label, title in answer.related)]
+    return "\n".join(lines)
 
 
 def show_reply(reply: Reply, write_whole: Callable[[Answer], str]) -> Answer:

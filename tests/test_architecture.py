@@ -40,7 +40,7 @@ ABOVE = {
     "live",
     "explain",
 }
-ABOVE |= {"ask", "ingest", "serve", "shell"}
+ABOVE |= {"ask", "ingest", "records", "serve", "shell", "terminal"}
 HEAVY = ("torch", "transformers", "llama_index", "gradio", "pandas")
 
 

@@ -15,11 +15,11 @@ from rag.adapters.notebook import read_notebook
 from rag.adapters.pdf import MAX_PAGES, read_pdf
 from rag.adapters.readers import UnreadableFile, open_reader
 from rag.adapters.webpage import read_webpage
-from rag.ask import format_answer
 from rag.config import Settings
 from rag.corpus import corpus_digest, read_corpus
 from rag.parse import parse_document
 from rag.pipeline import Notes, open_notes
+from rag.terminal import format_answer
 from rag.types import Answer, Document, Query, Question
 from tests.office import PdfLine, make_docx, make_pdf, paragraph, table, write_pdf
 from tests.test_architecture import HEAVY

@@ -20,7 +20,6 @@ import pytest
 
 from eval import fuzz, soak
 from eval.noise import make_text
-from rag.ask import format_answer, read_batch
 from rag.chunk import chunk_document
 from rag.cite import hash_text
 from rag.config import Settings
@@ -30,8 +29,9 @@ from rag.errors import EncoderError, IndexFault, UsageError
 from rag.index import CURRENT, open_index
 from rag.parse import parse_document
 from rag.pipeline import Notes, open_notes
+from rag.records import read_batch
 from rag.shell import tell
-from rag.terminal import escape_controls, show_controls, show_reply
+from rag.terminal import escape_controls, format_answer, show_controls, show_reply
 from rag.types import Answer, Citation, Query
 from tests.conftest import make_document
 from tests.llm_server import KEY, refuse, serve

@@ -9,8 +9,8 @@ from typing import Any
 import gradio as gr
 from gradio.events import api
 
-from rag.ask import to_record
 from rag.live import LiveNotes
+from rag.records import to_record
 from rag.types import LENGTHS, Answer, Length, Query
 from ui.composer import EVENTS, MAX_CHARS, ON_LOAD, write_composer
 from ui.conversations import Conversations, Exchange, make_id, name_owner, to_history

@@ -12,7 +12,6 @@ from mcp_types import CallToolResult, TextContent, ToolAnnotations
 from pydantic import BaseModel, Field
 
 from rag import __version__
-from rag.ask import format_answer
 from rag.cite import write_numbers, write_place
 from rag.errors import RagError
 from rag.lookup import match_number
@@ -20,6 +19,7 @@ from rag.pipeline import Notes
 from rag.server.faults import ApiFault
 from rag.server.openai_api import MAX_QUESTION_CHARS, clean, describe_answer
 from rag.server.service import Service
+from rag.terminal import format_answer
 from rag.types import Answer, Hit, Length, Passage, Query, Question
 from rag.weights import coverage_threshold
 

@@ -9,8 +9,8 @@ from typing import Any, Literal
 
 from pydantic import BaseModel, ValidationError
 
-from rag.ask import group_citations, to_record
-from rag.cite import write_place
+from rag.cite import group_citations, write_place
+from rag.records import to_record
 from rag.server.faults import ApiFault
 from rag.types import LENGTHS, Answer, Length, Query, Turn
 
