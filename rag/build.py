@@ -22,11 +22,11 @@ from rag.vectors import VectorIndex
 PASSAGE_TOKENS = 200
 """Passage size: a citation of some ten lines, well inside what the shipped encoder was trained on."""
 MAX_NAMES = 20
-"""Other names put after a passage for its second vector."""
+"""Other names put after a title for its second vector."""
 LOCK_WAIT_S = 60.0
 IndexVectors = Callable[[Vectors], VectorIndex]
-Pair = tuple[str, str]
-"""A text, and the same with other names of its terms after it."""
+Forms = tuple[str, ...]
+"""The texts whose mean vector is one row."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -74,38 +74,35 @@ def chunk_corpus(documents: Sequence[Document], questions: Sequence[Question], e
     return tuple(passages)
 
 
-def texts_to_embed(questions: Sequence[Question], passages: Sequence[Passage]) -> list[str]:
-    """Return the text of each vector row: every passage under its nearest headings, then the titles."""
-    rows = ["\n".join([*passage.headings[-2:], passage.search_text]) for passage in passages]
-    return rows + [question.title for question in questions if question.title]
+def texts_to_embed(questions: Sequence[Question], passages: Sequence[Passage], thesaurus: Thesaurus) -> list[Forms]:
+    """Return the texts of each vector row: every passage under its nearest headings, then the titles.
+
+    A title stands there twice, once with other names of its terms after it (document expansion): so it lies near
+    questions that use either. A passage, which says more, would cost twice the time and gain nothing measurable.
+    """
+    rows: list[Forms] = [("\n".join([*passage.headings[-2:], passage.search_text]),) for passage in passages]
+    titles = (question.title for question in questions if question.title)
+    return rows + [(title, thesaurus.expand(title, MAX_NAMES)) for title in titles]
 
 
 def embed_rows(
-    texts: Sequence[str],
-    thesaurus: Thesaurus,
-    encoder: Encoder,
-    former: OpenIndex | None,
-    progress: Progress | None,
+    rows: Sequence[Forms], encoder: Encoder, former: OpenIndex | None, progress: Progress | None
 ) -> tuple[Vectors, tuple[str, ...], int]:
-    """Embed texts, taking over the former index's vectors of texts that did not change.
+    """Embed rows, taking over the former index's vectors of those that did not change.
 
-    A row is the mean of the text's vector and that of the text with other names of its terms after it (document
-    expansion): so it lies near questions that use either.
-
-    :returns: the vectors, a content hash for each row, and how many texts were embedded.
+    :returns: the vectors, a content hash for each row, and how many rows were embedded.
     """
-    pairs, keys = pair_texts(texts, thesaurus)
+    keys = hash_rows(rows)
     known = list_known(former, encoder)
-    fresh = {key: pair for key, pair in zip(keys, pairs, strict=True) if key not in known}
+    fresh = {key: forms for key, forms in zip(keys, rows, strict=True) if key not in known}
     if fresh:
-        known.update(zip(fresh, embed_pairs(list(fresh.values()), encoder, progress), strict=True))
+        known.update(zip(fresh, embed_forms(list(fresh.values()), encoder, progress), strict=True))
     return stack_rows(keys, known), keys, len(fresh)
 
 
-def pair_texts(texts: Sequence[str], thesaurus: Thesaurus) -> tuple[list[Pair], tuple[str, ...]]:
-    """Pair each text with itself and other names of its terms, and hash each pair."""
-    pairs = [(text, thesaurus.expand(text, MAX_NAMES)) for text in texts]
-    return pairs, tuple(hashlib.blake2b("\0".join(pair).encode(), digest_size=16).hexdigest() for pair in pairs)
+def hash_rows(rows: Sequence[Forms]) -> tuple[str, ...]:
+    """Hash what each row is made of."""
+    return tuple(hashlib.blake2b("\0".join(forms).encode(), digest_size=16).hexdigest() for forms in rows)
 
 
 def list_known(former: OpenIndex | None, encoder: Encoder) -> dict[str, Vectors]:
@@ -118,12 +115,12 @@ def list_known(former: OpenIndex | None, encoder: Encoder) -> dict[str, Vectors]
     return dict(zip(former.content.row_keys, vectors, strict=True))
 
 
-def embed_pairs(pairs: Sequence[Pair], encoder: Encoder, progress: Progress | None = None) -> Vectors:
-    """Return the mean of the two vectors of each pair, (n_pairs, dim); a text met twice is embedded once."""
-    variants = list(dict.fromkeys(text for pair in pairs for text in pair))
-    vector_of = dict(zip(variants, encoder.embed_passages(variants, progress), strict=True))
-    both = np.stack([vector_of[plain] + vector_of[expanded] for plain, expanded in pairs])
-    means: Vectors = (both / np.linalg.norm(both, axis=1, keepdims=True)).astype(np.float32)
+def embed_forms(rows: Sequence[Forms], encoder: Encoder, progress: Progress | None = None) -> Vectors:
+    """Return the mean of the vectors of each row's forms, (n_rows, dim); a text met twice is embedded once."""
+    texts = list(dict.fromkeys(text for forms in rows for text in forms))
+    vector_of = dict(zip(texts, encoder.embed_passages(texts, progress), strict=True))
+    sums = np.stack([np.sum([vector_of[text] for text in forms], axis=0) for forms in rows])
+    means: Vectors = (sums / np.linalg.norm(sums, axis=1, keepdims=True)).astype(np.float32)
     return means
 
 
@@ -205,7 +202,8 @@ def index_documents(
 ) -> tuple[IndexContent, int]:
     """Chunk, embed and index documents whose questions are known, and tell how many texts had to be embedded."""
     passages = chunk_corpus(documents, questions, encoder)
-    vectors, keys, n_embedded = embed_rows(texts_to_embed(questions, passages), thesaurus, encoder, former, progress)
+    rows = texts_to_embed(questions, passages, thesaurus)
+    vectors, keys, n_embedded = embed_rows(rows, encoder, former, progress)
     return assemble(documents, questions, passages, vectors, keys, thesaurus, encoder, index_vectors), n_embedded
 
 

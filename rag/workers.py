@@ -17,9 +17,9 @@ from rag.build import (
     Worker,
     assemble,
     chunk_corpus,
-    embed_pairs,
+    embed_forms,
+    hash_rows,
     list_known,
-    pair_texts,
     stack_rows,
     texts_to_embed,
 )
@@ -49,12 +49,13 @@ def cut_document(settings: Settings, thesaurus: bytes, item: Record) -> list[Rec
     document, encoder = Document(**item), _encoder_of(settings)
     questions = parse_document(document)
     passages = chunk_corpus([document], questions, encoder)
-    pairs, keys = pair_texts(texts_to_embed(questions, passages), _thesaurus_of(thesaurus))
+    forms = texts_to_embed(questions, passages, _thesaurus_of(thesaurus))
+    keys = hash_rows(forms)
     found = {"questions": pack_records(questions), "passages": pack_records(passages), "keys": keys}
-    rows = dict(zip(keys, pairs, strict=True))
+    rows = dict(zip(keys, forms, strict=True))
     return [
         {"kind": CUT, "name": document.path, "data": json.dumps(found, ensure_ascii=False)},
-        *({"kind": ROW, "name": key, "data": json.dumps(pair, ensure_ascii=False)} for key, pair in rows.items()),
+        *({"kind": ROW, "name": key, "data": json.dumps(texts, ensure_ascii=False)} for key, texts in rows.items()),
     ]
 
 
@@ -69,8 +70,8 @@ def load_encode(settings: Settings, known: Sequence[str]) -> Encode:
         vectors = [b""] * len(records)
         for start in range(0, len(fresh), step):
             places = fresh[start : start + step]
-            pairs = [(plain, expanded) for plain, expanded in (json.loads(records[at]["data"]) for at in places)]
-            for at, vector in zip(places, embed_pairs(pairs, encoder), strict=True):
+            forms = [tuple(json.loads(records[at]["data"])) for at in places]
+            for at, vector in zip(places, embed_forms(forms, encoder), strict=True):
                 vectors[at] = vector.tobytes()
         return vectors
 

@@ -145,7 +145,10 @@ def test_a_cluster_writes_into_milvus_what_the_local_engine_makes_and_embeds_onl
         env=environment,
         check=False,
     )
-    assert (result.returncode, len(result.stderr.splitlines())) == (0, 1), result.stderr  # the broken file's line
+    told = [
+        line for line in result.stderr.splitlines() if "chttp2_transport" not in line
+    ]  # on a busy machine gRPC logs
+    assert (result.returncode, len(told)) == (0, 1), result.stderr  # the broken file's line
     n_new = len([passage for passage in local.passages if passage.id.startswith("f0:")]) - 1
     assert f"新编码 {2 * n_new} 条" in result.stdout
     assert re.search(r"进程 \d+：\d+ 条，[\d.]+ 条/秒", result.stdout)
