@@ -9,18 +9,20 @@ from pathlib import Path
 import pytest
 
 from eval.measure import FIRST, bootstrap_interval, compare_paired, measure_queries, measure_rankings
-from eval.queries import load_beir, load_queries, select_split
+from eval.queries import OWN, load_beir, load_queries, select_split
 from rag.errors import UsageError
 from rag.pipeline import Notes
 from rag.tokenize import ENGLISH_STOP_WORDS, STOP_WORDS, normalise
 
+UNSEEN = OWN.with_name("unseen.jsonl")
 COMMON = {"它", "会", "用", "不", "有", "个", "这", "那", "要", "一"}
 """Characters whose pairs carry no content."""
 
 
-def test_queries_are_judged_to_questions_that_exist(notes: Notes) -> None:
+@pytest.mark.parametrize("file", [OWN, UNSEEN])
+def test_queries_are_judged_to_questions_that_exist(notes: Notes, file: Path) -> None:
     labels = {question.label for question in notes.questions}
-    queries = load_queries()
+    queries = load_queries(file)
     assert not {label for query in queries for label in query.grades} - labels
     assert len({query.id for query in queries}) == len(queries)
     assert not {query.category for query in queries if not query.grades} - {
@@ -60,9 +62,15 @@ def test_far_paraphrases_share_no_word_with_the_heading(notes: Notes) -> None:
     assert {identity: words for identity, words in shared.items() if words} == {}
 
 
-def test_no_question_is_in_both_halves() -> None:
+def test_the_unseen_queries_are_others() -> None:
+    shared = {query.query.text for query in load_queries()} & {query.query.text for query in load_queries(UNSEEN)}
+    assert len(shared) < 10  # two people type the same keyword
+
+
+@pytest.mark.parametrize("file", [OWN, UNSEEN])
+def test_no_question_is_in_both_halves(file: Path) -> None:
     halves: dict[str, set[str]] = {}
-    for query in load_queries():
+    for query in load_queries(file):
         for label in [label for label, grade in query.grades.items() if grade == 2][:1]:
             halves.setdefault(label, set()).add(query.split)
     assert [label for label, splits in halves.items() if len(splits) > 1] == []
