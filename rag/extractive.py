@@ -29,7 +29,7 @@ from rag.quote import (
     weigh_units,
 )
 from rag.search import Asked, Retrieval, Searcher
-from rag.types import Answer, Encoder, Hit, Length, Query, Question, Reply, Span
+from rag.types import Answer, Encoder, Hit, Length, Query, Question, Reply, Span, Vectors
 from rag.units import Unit, join_passages, split_units
 from rag.weights import coverage_threshold
 
@@ -44,6 +44,8 @@ SECOND_SHARE = 0.17
 one is right in 80% of queries, a second one then is in half of those that have one."""
 N_EMBEDDED = 4
 """Sentences embedded for one thing asked, some 3 ms each."""
+MAX_REMEMBERED = 2_000
+"""Sentence vectors kept: 3 MB with the shipped encoder."""
 N_NEAREST, N_RELATED = 3, 3
 Part = tuple[str, list[Span]]
 """A part of the answer's text, and what it quotes."""
@@ -71,6 +73,8 @@ class Extractive:
 
     def __init__(self, searcher: Searcher, encoder: Encoder) -> None:
         self._searcher, self._encoder = searcher, encoder
+        self._embedded: dict[str, Vectors] = {}
+        """Sentences and their vectors: the next question is often about the same ones."""
 
     def write(self, query: Query, found: Retrieval) -> Reply:
         """Write the answer to a query from what was found for it."""
@@ -190,10 +194,19 @@ class Extractive:
         def compare(parts: Sequence[str]) -> Sequence[float]:
             if not vectors:
                 vectors.append(self._encoder.embed_queries([text])[0])
-            cosines: list[float] = (self._encoder.embed_passages(parts) @ vectors[0]).tolist()
+            cosines: list[float] = (self._embed_sentences(parts) @ vectors[0]).tolist()
             return cosines
 
         return compare
+
+    def _embed_sentences(self, texts: Sequence[str]) -> Vectors:
+        """Embed sentences that were not embedded before, and remember them, up to `MAX_REMEMBERED`."""
+        known = self._embedded  # another thread may put a new one in its place
+        if fresh := [text for text in dict.fromkeys(texts) if text not in known]:
+            if len(known) + len(fresh) > MAX_REMEMBERED:
+                known = self._embedded = {text: known[text] for text in texts if text in known}
+            known.update(zip(fresh, self._encoder.embed_passages(fresh), strict=True))
+        return np.stack([known[text] for text in texts])
 
     def _find_related(self, found: Retrieval, spans: Sequence[Span]) -> tuple[tuple[str, str], ...]:
         """Name the next questions of the ranking, none that was quoted or says the same as one before it."""

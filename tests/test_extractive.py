@@ -1,15 +1,16 @@
 """Answers in the notes' own words: what they quote, how long they are, and how they are streamed."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from pathlib import Path
 
 import pytest
 
+from rag import extractive
 from rag.config import Settings
 from rag.history import LABEL
 from rag.parse import parse_document
 from rag.pipeline import Notes, open_notes
-from rag.types import LENGTHS, Answer, Length, Query, Turn
+from rag.types import LENGTHS, Answer, Length, Progress, Query, Turn, Vectors
 from tests.conftest import CORPUS, make_document
 
 TEXTS = {path.name: path.read_text(encoding="utf-8") for path in CORPUS.glob("*.md")}
@@ -86,6 +87,31 @@ def test_a_full_answer_is_the_whole_question_in_the_order_of_the_notes(notes: No
     body = TEXTS["transformer-bert.md"][question.body_start : question.end]
     body = body.split("\n", 1)[1] if body.startswith("===") else body
     assert "".join(said.split()) == "".join(body.split())
+
+
+def test_sentences_are_embedded_once_and_forgotten_when_they_are_many(
+    notes: Notes, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    embedded: list[str] = []
+    embed = notes.encoder.embed_passages
+
+    def record(texts: Sequence[str], progress: Progress | None = None) -> Vectors:
+        embedded.extend(texts)
+        return embed(texts, progress)
+
+    monkeypatch.setattr(notes.encoder, "embed_passages", record)
+    own = Notes(notes.index, notes.encoder, notes.settings)
+
+    def count(text: str) -> int:
+        embedded.clear()
+        own.ask(Query(text))
+        return len(embedded)
+
+    first, again = count("BERT 的 mask 为什么要分三种情况"), count("BERT 的 mask 为什么要分三种情况")
+    assert first > again > 0  # the query itself
+    monkeypatch.setattr(extractive, "MAX_REMEMBERED", 1)
+    assert count("multi-head attention 的代码怎么写") > again
+    assert count("BERT 的 mask 为什么要分三种情况") == first
 
 
 def test_a_short_answer_to_several_things_has_a_part_for_each(notes: Notes) -> None:
