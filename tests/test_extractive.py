@@ -110,7 +110,7 @@ def test_sentences_are_embedded_once_and_forgotten_when_they_are_many(
     first, again = count("BERT 的 mask 为什么要分三种情况"), count("BERT 的 mask 为什么要分三种情况")
     assert first > again > 0  # the query itself
     monkeypatch.setattr(extractive, "MAX_REMEMBERED", 1)
-    assert count("multi-head attention 的代码怎么写") > again
+    assert count("multi-head attention 的代码") > again
     assert count("BERT 的 mask 为什么要分三种情况") == first
 
 

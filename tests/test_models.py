@@ -3,6 +3,7 @@
 import gzip
 import json
 import random
+from collections import Counter
 from pathlib import Path
 
 import numpy as np
@@ -14,8 +15,9 @@ import torch
 from rag.embed import ShippedEncoder
 from rag.errors import RagError
 from rag.models import export, train
-from rag.models.batches import card_batches, find_homophones, misspell
+from rag.models.batches import card_batches, find_homophones, make_retell, misspell
 from rag.models.data import CARDS, is_held_out, read_cards, read_corpus
+from rag.models.plain import PLAIN, PlainWords, read_plain_words
 from rag.models.student import tokens_to_tensors
 
 TERMS = {
@@ -165,6 +167,42 @@ def test_a_query_is_misspelt_by_a_character_of_the_same_sound_or_a_lost_letter()
     assert all(len(text) in (8, 9) for text in seen)
 
 
+def test_terms_are_said_in_plain_words_where_a_chinese_question_names_them() -> None:
+    plain = PlainWords({"decoder": ["往外吐字的那一半"], "解码器": ["往外吐字的那一半"], "cls": ["句首的占位符"]})
+    said = Counter(plain.say("Decoder和解码器是什么", random.Random(seed)) for seed in range(99))
+    assert set(said) == {
+        "Decoder和解码器是什么",
+        "往外吐字的那一半和解码器是什么",
+        "Decoder和往外吐字的那一半是什么",
+        "往外吐字的那一半和往外吐字的那一半是什么",
+    }
+    assert said.most_common(1)[0][0] == "往外吐字的那一半和往外吐字的那一半是什么"
+    for stays in ("what does the decoder do", "encoder-decoders 怎么样", "没有术语"):
+        assert {plain.say(stays, random.Random(seed)) for seed in range(9)} == {stays}
+
+
+def test_some_questions_are_retold_and_some_stay() -> None:
+    retell = make_retell(PlainWords({"解码器": ["那一半"]}), {"那": ["哪"]})
+    seen = {retell("解码器呢", random.Random(seed)) for seed in range(99)}
+    assert seen >= {"解码器呢", "那一半呢", "哪一半呢"}
+
+
+def test_every_term_has_plain_words_that_do_not_name_it() -> None:
+    rows = [json.loads(line) for line in PLAIN.read_text(encoding="utf-8").splitlines()]
+    assert len(rows) > 100
+    assert min(len(set(row["plain"])) for row in rows) >= 3
+    assert [
+        (row["names"][0], said) for row in rows for said in row["plain"] if any(n in said for n in row["names"])
+    ] == []
+    assert read_plain_words().say("解码器", random.Random(2)) != "解码器"
+
+
+def test_a_line_that_is_no_term_is_named(tmp_path: Path) -> None:
+    (tmp_path / "plain.jsonl").write_text('{"names": ["a"]}\n', encoding="utf-8")
+    with pytest.raises(RagError, match=r"plain\.jsonl:1: not a term"):
+        read_plain_words(tmp_path / "plain.jsonl")
+
+
 def test_held_out_pairs_are_not_trained_on(data: Path) -> None:
     corpus = read_corpus(data, seed=1)
     trained_on = {pair.en for pair in corpus.aligned}
@@ -196,7 +234,7 @@ def test_some_groups_of_cards_are_held_out_and_never_trained_on(data: Path) -> N
 def test_a_batch_of_cards_pairs_questions_with_the_cards_that_answer_them() -> None:
     groups = read_cards(CARDS)[:6]
     of_question = {text: card for group in groups for card in group for texts in card.asked.values() for text in texts}
-    batches = card_batches(groups, {}, 16, random.Random(1))
+    batches = card_batches(groups, make_retell(PlainWords({}), {}), 16, random.Random(1))
     for _, batch in zip(range(12), batches, strict=False):
         found = [(of_question[asked], text) for asked, text in batch if asked in of_question]
         assert len(found) >= 8  # the rest is misspelt

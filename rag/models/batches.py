@@ -3,14 +3,17 @@
 import random
 import re
 from collections import defaultdict
-from collections.abc import Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 
 import numpy as np
 
 from rag.models.data import AlignedPair, Card, SectionPair
+from rag.models.plain import PlainWords
 
 Homophones = dict[str, list[str]]
 """Character to the others of the same sound, tones aside."""
+Retell = Callable[[str, random.Random], str]
+"""Makes a query less tidy."""
 
 BUCKET_BATCHES = 24
 """Batches sorted together by length, so that little of a batch is padding."""
@@ -20,6 +23,8 @@ CLOZE_KEEP = 0.2
 """Share of those whose sentence also stays in the body."""
 MISSPELT_SHARE = 0.15
 """Share of queries in which one character is replaced by another of the same sound, or one letter is lost."""
+PLAIN_SHARE = 0.35
+"""Share of queries whose terms are said in plain words, where they name any."""
 TITLE_SHARE, BODY_SHARE = 0.15, 0.25
 """Shares of the batches of cards that show the title alone, and the body alone."""
 MAX_BODY_CHARS = 300
@@ -77,8 +82,19 @@ def misspell(query: str, homophones: Homophones, rng: random.Random) -> str:
     return query[: at + 2] + query[at + 3 :] if word else query
 
 
+def make_retell(plain: PlainWords, homophones: Homophones) -> Retell:
+    """Return what makes a query less tidy: its terms in plain words, or a slip of the keyboard, or neither."""
+
+    def retell(query: str, rng: random.Random) -> str:
+        if rng.random() < PLAIN_SHARE:
+            query = plain.say(query, rng)
+        return misspell(query, homophones, rng) if rng.random() < MISSPELT_SHARE else query
+
+    return retell
+
+
 def section_batches(
-    sections: list[SectionPair], neighbours: np.ndarray, homophones: Homophones, size: int, rng: random.Random
+    sections: list[SectionPair], neighbours: np.ndarray, retell: Retell, size: int, rng: random.Random
 ) -> Iterator[list[tuple[str, str]]]:
     """Yield (query, body) batches for ever; each seed brings a hard neighbour, so negatives in the batch are hard."""
     while True:
@@ -91,14 +107,11 @@ def section_batches(
                 rivals = [int(at) for at in neighbours[seed] if at != seed]
                 members[rng.choice(rivals)] = None
             examples = [draw_example(sections[at], rng) for at in list(members)[:size]]
-            yield [
-                (misspell(query, homophones, rng) if rng.random() < MISSPELT_SHARE else query, body)
-                for query, body in examples
-            ]
+            yield [(retell(query, rng), body) for query, body in examples]
 
 
 def card_batches(
-    groups: list[list[Card]], homophones: Homophones, size: int, rng: random.Random
+    groups: list[list[Card]], retell: Retell, size: int, rng: random.Random
 ) -> Iterator[list[tuple[str, str]]]:
     """Yield (question, text) batches for ever, each card once an epoch; its whole group is in the batch, as hard negatives.
 
@@ -112,10 +125,7 @@ def card_batches(
             batch = cards[start : start + size]
             asked = [rng.choice([text for texts in card.asked.values() for text in texts]) for card in batch]
             view = rng.random()
-            yield [
-                (misspell(text, homophones, rng) if rng.random() < MISSPELT_SHARE else text, _draw_view(card, view))
-                for text, card in zip(asked, batch, strict=True)
-            ]
+            yield [(retell(text, rng), _draw_view(card, view)) for text, card in zip(asked, batch, strict=True)]
 
 
 def _draw_view(card: Card, draw: float) -> str:

@@ -21,8 +21,16 @@ from torch.nn import functional as F
 from tqdm import tqdm
 
 from rag.errors import RagError
-from rag.models.batches import aligned_batches, card_batches, find_homophones, near_neighbours, section_batches
+from rag.models.batches import (
+    aligned_batches,
+    card_batches,
+    find_homophones,
+    make_retell,
+    near_neighbours,
+    section_batches,
+)
 from rag.models.data import AlignedPair, Corpus, read_corpus
+from rag.models.plain import read_plain_words
 from rag.models.restore import restore
 from rag.models.student import (
     Student,
@@ -158,8 +166,9 @@ def train(run: Run, folder: Path, checkpoint_every: int) -> None:
     aligned = aligned_batches(run.corpus.aligned + run.corpus.terms, settings.batch, rng)
     neighbours = near_neighbours(run.corpus.sections, 4)
     homophones = find_homophones(token for token in run.vocabulary.chinese if len(token) == 1)
-    sections = section_batches(run.corpus.sections, neighbours, homophones, settings.section_batch, rng)
-    cards = card_batches(run.corpus.cards, homophones, settings.card_batch, rng)
+    retell = make_retell(read_plain_words(), homophones)
+    sections = section_batches(run.corpus.sections, neighbours, retell, settings.section_batch, rng)
+    cards = card_batches(run.corpus.cards, retell, settings.card_batch, rng)
     base = [settings.chinese_lr, settings.body_lr]
     run.student.train()
     started = time.monotonic()
