@@ -194,7 +194,7 @@ def test_every_term_has_plain_words_that_do_not_name_it() -> None:
     assert [
         (row["names"][0], said) for row in rows for said in row["plain"] if any(n in said for n in row["names"])
     ] == []
-    assert read_plain_words().say("解码器", random.Random(2)) != "解码器"
+    assert read_plain_words().say("解码器", random.Random(1)) != "解码器"
 
 
 def test_a_line_that_is_no_term_is_named(tmp_path: Path) -> None:
