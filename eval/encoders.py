@@ -24,8 +24,9 @@ from rag.errors import EncoderError
 from rag.history import resolve
 from rag.lexical import WordIndex
 from rag.shell import guard, tell
+from rag.synonyms import Thesaurus
 from rag.tokenize import analyse, weigh_query
-from rag.types import Encoder
+from rag.types import Encoder, WordMatch
 from rag.weights import BM25_UNIT, load_weights
 
 MAX_QUERIES = 400
@@ -53,10 +54,16 @@ def load_teacher() -> Encoder | None:
         return None
 
 
-def score_words(texts: Sequence[str], queries: Sequence[str]) -> Matrix:
-    """Score texts by BM25."""
+def score_words(texts: Sequence[str], queries: Sequence[str]) -> tuple[Matrix, Matrix]:
+    """Score texts by BM25; the scores, and the most that each query's words could bring, (n_queries, 1)."""
     index = Bm25.build([[(analyse(text), 1.0)] for text in texts])
-    return np.stack([index.search(weigh_query(query)).scores for query in queries])
+    return stack_matches([index.search(weigh_query(query)) for query in queries])
+
+
+def stack_matches(matches: Sequence[WordMatch]) -> tuple[Matrix, Matrix]:
+    """Return scores and ceilings as matrices."""
+    ceilings = np.array([[max(match.ceiling, 1e-6)] for match in matches], dtype=np.float32)
+    return np.stack([match.scores for match in matches]), ceilings
 
 
 def score_dense(encoder: Encoder, texts: Sequence[str], queries: Sequence[str]) -> Matrix:
@@ -66,11 +73,11 @@ def score_dense(encoder: Encoder, texts: Sequence[str], queries: Sequence[str]) 
     return scores
 
 
-def fuse(words: Matrix, dense: Matrix) -> Matrix:
+def fuse(words: Matrix, ceilings: Matrix, dense: Matrix) -> Matrix:
     """Add BM25 scores and cosines with the weights the program has for them."""
     weights = load_weights()["rank"]
     cosine = sum(weights[name] for name in ("cosine", "second_cosine", "title_cosine"))
-    fused: Matrix = cosine * dense + weights["words"] * (words / BM25_UNIT) ** 2
+    fused: Matrix = cosine * dense + weights["words"] * (words / BM25_UNIT) ** 2 + weights["matched"] * words / ceilings
     return fused
 
 
@@ -87,12 +94,12 @@ def compare_on_set(data: RetrievalSet, encoders: dict[str, Encoder | None]) -> d
     """Measure all systems on one BEIR set; system to query to nDCG@10."""
     ids = sorted(data.queries, key=lambda key: zlib.crc32(key.encode()))[:MAX_QUERIES]
     texts, queries = list(data.texts.values()), [data.queries[key] for key in ids]
-    words = score_words(texts, queries)
+    words, ceilings = score_words(texts, queries)
     matrices = {"BM25": words}
     for name, encoder in encoders.items():
         if encoder:
             matrices[name] = score_dense(encoder, texts, queries)
-    matrices["fusion"] = fuse(words, matrices["encoder"])
+    matrices["fusion"] = fuse(words, ceilings, matrices["encoder"])
     qrels = {key: data.qrels[key] for key in ids}
     units = list(data.texts)
     return {name: measure_queries(qrels, to_run(ids, units, matrix)) for name, matrix in matrices.items()}
@@ -114,15 +121,15 @@ def compare_on_notes(encoders: dict[str, Encoder | None]) -> Rows:
         at = {question.id: place for place, question in enumerate(outer)}
         passage_owner = np.array([at[passage.question] for passage in content.passages])
         title_owner = np.array([at[question.parent or question.id] for question in content.questions])
-        dense = (
-            encoder.embed_queries(texts) @ encoder.embed_passages(texts_to_embed(content.questions, content.passages)).T
-        )
+        plain = Thesaurus.from_groups([])
+        units = [forms[0] for forms in texts_to_embed(content.questions, content.passages, plain)]
+        dense = encoder.embed_queries(texts) @ encoder.embed_passages(units).T
         matrices[name] = _best_by_owner(dense, np.concatenate([passage_owner, title_owner]), len(outer))
         if name == "encoder":
             index = WordIndex(content.lexical)
-            words = np.stack([index.search(text).passages.scores for text in texts])
+            words, ceilings = stack_matches([index.search(text).passages for text in texts])
             matrices["BM25"] = _best_by_owner(words, passage_owner, len(outer))
-            matrices["fusion"] = fuse(matrices["BM25"], matrices["encoder"])
+            matrices["fusion"] = fuse(matrices["BM25"], ceilings, matrices["encoder"])
     qrels = {query.id: query.grades for query in judged}
     for name, matrix in matrices.items():
         values = measure_queries(qrels, to_run([query.id for query in judged], labels, matrix))

@@ -16,7 +16,7 @@ from rag.history import resolve
 from rag.lexical import WordIndex
 from rag.lookup import find_numbers
 from rag.pipeline import Notes
-from rag.retrieve import Ranking
+from rag.retrieve import COSINES, Ranking
 from rag.search import Asked
 from rag.split import split_questions
 from rag.stores import StoredContent, Words
@@ -25,8 +25,8 @@ from rag.tokenize import CJK, analyse, analyse_query, normalise
 from rag.types import Hit, Passage, Query, Question
 from rag.weights import COVER_SIGNS, SIGNS, coverage_threshold, load_weights
 
-LEXICAL = ("words", "concepts")
-DENSE = ("cosine", "second_cosine", "title_cosine")
+LEXICAL = ("words", "matched", "concepts")
+DENSE = COSINES
 Stage = Literal["lookup", "split", "resolve", "mend", "embed", "words", "rank", "search"]
 """`rank` holds embedding, words and the weighing of signs for one text; `search` is the whole, as an answer begins."""
 Made = TypeVar("Made")

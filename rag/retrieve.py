@@ -21,8 +21,7 @@ DENSE_ROWS = 512
 MAX_CANDIDATES = 300
 """Questions described by signs, at most this many from the words and as many from the vectors."""
 PASSAGES_PER_HIT = 6
-MARGIN_PLACE, MAX_MARGIN = 3, 5.0
-"""The first candidate is set against the one at this place, up to this difference."""
+COSINES = ("cosine", "second_cosine", "title_cosine")
 RRF_K = 60
 """Constant of reciprocal rank fusion (Cormack et al. 2009)."""
 Scores = npt.NDArray[np.float32]
@@ -149,7 +148,7 @@ class Retriever:
             cosines[of_passages] * weights["cosine"]
             + (match.passages.scores[own_rows] / BM25_UNIT) ** 2 * weights["words"]
         )
-        cover = self._read_cover_signs(signs, strengths, own_rows, match)
+        cover = self._read_cover_signs(signs, own_rows, match)
         return Ranking(places, signs, strengths, cover, own_rows, passage_strengths)
 
     def mix(self, one: Ranking, text: str, vector: Vectors, cited: Sequence[str], share: float) -> Ranking:
@@ -157,7 +156,7 @@ class Retriever:
         rows = self._rows_of(one.places)
         match = self._words.search(text)
         signs = self._describe(one.places, rows, self._compare(rows, vector), match, cited)
-        other = self._read_cover_signs(signs, self._score(signs), one.passage_rows, match)
+        other = self._read_cover_signs(signs, one.passage_rows, match)
         signs = (1 - share) * one.signs + share * signs
         cover = (1 - share) * one.cover_signs + share * other
         return replace(one, signs=signs, strengths=self._score(signs), cover_signs=cover)
@@ -197,9 +196,10 @@ class Retriever:
         title = _best_of(at[~is_passage], cosines[~is_passage], n, -2.0)
         title = np.where(title < -1.0, best, title)  # a question without a title of its own
         words = _best_of(own_at, match.passages.scores[own] / BM25_UNIT, n, 0.0) ** 2
+        matched = np.sqrt(words) * (BM25_UNIT / max(match.passages.ceiling, 1e-6))
         concepts = _best_of(own_at, match.concepts.scores[own] / BM25_UNIT, n, 0.0)
         before = np.isin(places, [self._places[name] for name in cited if name in self._places]).astype(np.float32)
-        signs = np.stack([best, second, title, words, concepts, before], axis=1).astype(np.float32)
+        signs = np.stack([best, second, title, words, matched, concepts, before], axis=1).astype(np.float32)
         return signs * self._mask()
 
     def _mask(self) -> Scores:
@@ -210,6 +210,7 @@ class Retriever:
             "second_cosine": parts.vectors,
             "title_cosine": parts.vectors and parts.titles,
             "words": parts.words,
+            "matched": parts.words,
             "concepts": parts.words and parts.synonyms,
             "cited_before": parts.history,
         }
@@ -230,19 +231,15 @@ class Retriever:
         weights = load_weights()["rank"]
         return signs @ np.array([weights[name] for name in SIGNS], dtype=np.float32)
 
-    def _read_cover_signs(self, signs: Scores, strengths: Scores, rows: Rows, match: LexicalMatch) -> Scores:
+    def _read_cover_signs(self, signs: Scores, rows: Rows, match: LexicalMatch) -> Scores:
         """Describe how good the best match is, in values that do not grow with the notes."""
         best = dict(zip(SIGNS, signs.max(axis=0).tolist(), strict=True))
-        ordered = np.sort(strengths)[::-1]
-        # The second may say the same as the first; what the notes do not cover is far from none in particular.
-        margin = float(ordered[0] - ordered[min(MARGIN_PLACE, len(ordered) - 1)])
         values = {
             "bias": 1.0,
             "cosine": best["cosine"],
             "title_cosine": best["title_cosine"],
-            "words": math.sqrt(best["words"]) * BM25_UNIT / max(match.passages.ceiling, 1e-6),
+            "words": best["matched"],
             "topics": float(match.topics.scores[rows].max()) / max(match.topics.ceiling, 1e-6),
-            "margin": min(margin, MAX_MARGIN),
             "names": float(match.n_unknown_names > 0),
             "unknown_words": float(match.n_unknown_words > 0),
             "absent_concepts": float(match.n_absent_concepts > 0),

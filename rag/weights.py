@@ -8,16 +8,16 @@ from importlib.resources import files
 import numpy as np
 import numpy.typing as npt
 
-SIGNS = ("cosine", "second_cosine", "title_cosine", "words", "concepts", "cited_before")
+SIGNS = ("cosine", "second_cosine", "title_cosine", "words", "matched", "concepts", "cited_before")
 """What describes a candidate question. `words` is its best BM25 score squared, in units of `BM25_UNIT`: a passage with many
-rare words of the query is stronger evidence than the sum of them, and a chance word or two is weaker."""
+rare words of the query is stronger evidence than the sum of them, and a chance word or two is weaker. `matched` is the same
+score as a share of the most that the query's words could bring: what is short or common is matched wholly too."""
 COVER_SIGNS = (
     "bias",
     "cosine",
     "title_cosine",
     "words",
     "topics",
-    "margin",
     "names",
     "unknown_words",
     "absent_concepts",
