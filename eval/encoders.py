@@ -23,6 +23,7 @@ from rag.embed import ShippedEncoder
 from rag.errors import EncoderError
 from rag.history import resolve
 from rag.lexical import WordIndex
+from rag.retrieve import COSINES
 from rag.shell import guard, tell
 from rag.synonyms import Thesaurus
 from rag.tokenize import analyse, weigh_query
@@ -76,7 +77,7 @@ def score_dense(encoder: Encoder, texts: Sequence[str], queries: Sequence[str]) 
 def fuse(words: Matrix, ceilings: Matrix, dense: Matrix) -> Matrix:
     """Add BM25 scores and cosines with the weights the program has for them."""
     weights = load_weights()["rank"]
-    cosine = sum(weights[name] for name in ("cosine", "second_cosine", "title_cosine"))
+    cosine = sum(weights[name] for name in COSINES)
     fused: Matrix = cosine * dense + weights["words"] * (words / BM25_UNIT) ** 2 + weights["matched"] * words / ceilings
     return fused
 

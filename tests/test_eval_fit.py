@@ -49,7 +49,8 @@ def test_coverage_rises_with_the_sign_that_tells_covered_from_not() -> None:
 
 
 def test_a_notebook_asks_for_its_cards_and_for_those_torn_out(tmp_path: Path) -> None:
-    groups = [group for group in read_cards(CARDS) if is_held_out(group)][:2]
+    names = ("deep-learning", "engineering", "llm", "machine-learning", "nlp", "practice")
+    groups = [group for group in read_cards(CARDS) if is_held_out(group) and group[0].group.split(":")[0] in names][:2]
     book = bind_notebook("book", groups, random.Random(1), ShippedEncoder(), Settings((tmp_path,), tmp_path))
     n_cards = sum(len(group) for group in groups)
     labels = {question.label for question in book.notes.questions}
@@ -59,4 +60,4 @@ def test_a_notebook_asks_for_its_cards_and_for_those_torn_out(tmp_path: Path) ->
     assert len({query.id.split(":")[1] for query in book.queries if not query.grades}) == round(0.25 * n_cards)
     near = [query for query in book.queries if query.category == "near" and query.grades]
     found = [book.notes.search(query.query).hits[0].question.label in query.grades for query in near]
-    assert np.mean(found) > 0.7
+    assert np.mean(found) > 0.8

@@ -51,11 +51,11 @@ def resolve(query: EvalQuery) -> tuple[JudgedSpan, ...]:
     return resolve_spans([query], [DOCUMENT], parse(), SOURCE)["n1"]
 
 
-@pytest.mark.parametrize("file", [OWN, OWN.with_name("unseen.jsonl")])
-def test_every_span_of_the_data_is_in_a_relevant_question(notes: Notes, file: Path) -> None:
+@pytest.mark.parametrize(("file", "least"), [(OWN, 500), (OWN.with_name("unseen.jsonl"), 250)])
+def test_every_span_of_the_data_is_in_a_relevant_question(notes: Notes, file: Path, least: int) -> None:
     queries = load_queries(file)
     spans = resolve_spans(queries, read_corpus([CORPUS]).documents, notes.questions, SOURCE)
-    assert sum(map(len, spans.values())) > 250
+    assert sum(map(len, spans.values())) > least
     assert all(len(spans[query.id]) == len(query.evidence) for query in queries)
 
 

@@ -12,8 +12,6 @@ PLAIN = Path(__file__).parent / "plain.jsonl"
 """Terms of the field and what people call them in plain words, written for this encoder."""
 REPLACED = 0.7
 """Chance of each mention of a term to be replaced."""
-
-
 CJK = re.compile(r"[\u4e00-\u9fff]")
 
 
