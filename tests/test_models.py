@@ -15,7 +15,7 @@ import torch
 from rag.embed import ShippedEncoder
 from rag.errors import RagError
 from rag.models import export, train
-from rag.models.batches import card_batches, find_homophones, make_retell, misspell
+from rag.models.batches import WAYS, card_batches, find_homophones, make_retell, misspell
 from rag.models.data import CARDS, is_held_out, read_cards, read_corpus
 from rag.models.plain import PLAIN, PlainWords, read_plain_words
 from rag.models.student import tokens_to_tensors
@@ -101,6 +101,22 @@ def test_words_of_the_lexicon_become_tokens_that_start_near_their_translation(da
 def test_a_simplified_character_and_its_traditional_form_share_a_row(data: Path) -> None:
     run = train.prepare(data, train.Settings())
     assert run.tokenizers[1].encode("學習").ids == run.tokenizers[1].encode("学习").ids
+
+
+def test_a_batch_of_unlike_lengths_gives_the_vectors_of_its_texts_alone(data: Path) -> None:
+    run = train.prepare(data, train.Settings())
+    texts = [
+        "位置编码有什么作用，和学习率有关吗" * 3,
+        "注意力",
+        "the residual connection",
+        "归一化" * 20,
+        "学习率",
+        "BERT",
+    ]
+    with torch.no_grad():
+        together = run.student(*tokens_to_tensors(run.tokenizers[0], texts, 64))
+        alone = torch.cat([run.student(*tokens_to_tensors(run.tokenizers[0], [text], 64)) for text in texts])
+    assert torch.allclose(together, alone, atol=1e-5)
 
 
 def test_the_exported_files_give_the_vectors_of_the_training_code(trained: Path, tmp_path: Path) -> None:
@@ -236,8 +252,9 @@ def test_a_batch_of_cards_pairs_questions_with_the_cards_that_answer_them() -> N
     of_question = {text: card for group in groups for card in group for texts in card.asked.values() for text in texts}
     batches = card_batches(groups, make_retell(PlainWords({}), {}), 16, random.Random(1))
     for _, batch in zip(range(12), batches, strict=False):
-        found = [(of_question[asked], text) for asked, text in batch if asked in of_question]
-        assert len(found) >= 8  # the rest is misspelt
+        assert {len(asked) for asked, _ in batch} == {WAYS}
+        found = [(of_question[query], text) for asked, text in batch for query in asked if query in of_question]
+        assert len(found) >= 8 * WAYS  # the rest is misspelt
         assert [text for card, text in found if text not in (card.title, card.body, f"{card.title}\n{card.body}")] == []
 
 

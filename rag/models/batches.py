@@ -14,6 +14,8 @@ Homophones = dict[str, list[str]]
 """Character to the others of the same sound, tones aside."""
 Retell = Callable[[str, random.Random], str]
 """Makes a query less tidy."""
+Batch = list[tuple[list[str], str]]
+"""Texts, each with the queries it answers, as many for each."""
 
 BUCKET_BATCHES = 24
 """Batches sorted together by length, so that little of a batch is padding."""
@@ -25,6 +27,8 @@ MISSPELT_SHARE = 0.15
 """Share of queries in which one character is replaced by another of the same sound, or one letter is lost."""
 PLAIN_SHARE = 0.35
 """Share of queries whose terms are said in plain words, where they name any."""
+WAYS = 3
+"""In how many ways a batch asks for each of its cards: a query costs a fifth of its text to embed."""
 TITLE_SHARE, BODY_SHARE = 0.15, 0.25
 """Shares of the batches of cards that show the title alone, and the body alone."""
 MAX_BODY_CHARS = 300
@@ -95,8 +99,8 @@ def make_retell(plain: PlainWords, homophones: Homophones) -> Retell:
 
 def section_batches(
     sections: list[SectionPair], neighbours: np.ndarray, retell: Retell, size: int, rng: random.Random
-) -> Iterator[list[tuple[str, str]]]:
-    """Yield (query, body) batches for ever; each seed brings a hard neighbour, so negatives in the batch are hard."""
+) -> Iterator[Batch]:
+    """Yield batches of headings and bodies for ever; each seed brings a hard neighbour, so negatives in the batch are hard."""
     while True:
         order = rng.sample(range(len(sections)), len(sections))
         while len(order) >= size:
@@ -107,15 +111,14 @@ def section_batches(
                 rivals = [int(at) for at in neighbours[seed] if at != seed]
                 members[rng.choice(rivals)] = None
             examples = [draw_example(sections[at], rng) for at in list(members)[:size]]
-            yield [(retell(query, rng), body) for query, body in examples]
+            yield [([retell(query, rng)], body) for query, body in examples]
 
 
-def card_batches(
-    groups: list[list[Card]], retell: Retell, size: int, rng: random.Random
-) -> Iterator[list[tuple[str, str]]]:
-    """Yield (question, text) batches for ever, each card once an epoch; its whole group is in the batch, as hard negatives.
+def card_batches(groups: list[list[Card]], retell: Retell, size: int, rng: random.Random) -> Iterator[Batch]:
+    """Yield batches of cards for ever, each card once an epoch; its whole group is in the batch, as hard negatives.
 
-    The text is the title with the body, as passages are embedded, or one of the two alone.
+    Each is asked for in `WAYS` ways, drawn anew. Its text is the title with the body, as passages are embedded, or one of
+    the two alone.
     """
     while True:
         cards: list[Card] = []
@@ -123,9 +126,14 @@ def card_batches(
             cards += rng.sample(group, len(group))
         for start in range(0, len(cards) - size + 1, size):
             batch = cards[start : start + size]
-            asked = [rng.choice([text for texts in card.asked.values() for text in texts]) for card in batch]
             view = rng.random()
-            yield [(retell(text, rng), _draw_view(card, view)) for text, card in zip(asked, batch, strict=True)]
+            yield [(_draw_ways(card, retell, rng), _draw_view(card, view)) for card in batch]
+
+
+def _draw_ways(card: Card, retell: Retell, rng: random.Random) -> list[str]:
+    """Choose `WAYS` of the ways a card is asked for."""
+    ways = [text for texts in card.asked.values() for text in texts]
+    return [retell(text, rng) for text in rng.choices(ways, k=WAYS)]
 
 
 def _draw_view(card: Card, draw: float) -> str:

@@ -9,6 +9,8 @@ from torch import nn
 from torch.nn import functional as F
 from transformers import BertConfig, BertModel
 
+PARTS = 4
+"""Runs of similar length a batch is cut into."""
 TEACHER = "sentence-transformers/all-MiniLM-L6-v2"
 
 
@@ -73,7 +75,18 @@ class Student(nn.Module):
         self.chinese = nn.Parameter(torch.empty(n_chinese, config.hidden_size))
 
     def forward(self, ids: torch.Tensor, mask: torch.Tensor) -> torch.Tensor:
-        """Embed token ids; (n, dim) float32, L2-normalised rows."""
+        """Embed token ids; (n, dim) float32, L2-normalised rows.
+
+        Short texts and long ones run apart, or most of a batch would be padding.
+        """
+        order = mask.sum(1).argsort()
+        parts = []
+        for rows in order.split(-(-len(order) // PARTS)):
+            length = int(mask[rows].any(0).nonzero()[-1]) + 1
+            parts.append(self._embed(ids[rows, :length], mask[rows, :length]))
+        return torch.cat(parts)[order.argsort()]
+
+    def _embed(self, ids: torch.Tensor, mask: torch.Tensor) -> torch.Tensor:
         n_pieces = len(self.pieces)
         latin = F.embedding(ids.clamp(max=n_pieces - 1), self.pieces)
         chinese = F.embedding((ids - n_pieces).clamp(min=0), self.chinese)

@@ -22,6 +22,7 @@ from tqdm import tqdm
 
 from rag.errors import RagError
 from rag.models.batches import (
+    Batch,
     aligned_batches,
     card_batches,
     find_homophones,
@@ -72,6 +73,8 @@ class Settings:
     body_lr: float = 1e-4
     chinese_lr: float = 1.5e-3
     seed: int = 20
+    bfloat16: int = 0
+    """1: multiply in bfloat16, twice as fast where the processor has AMX and slower where it has not."""
 
 
 @dataclass(slots=True)
@@ -123,32 +126,41 @@ def distil(run: Run, pairs: list[AlignedPair], rng: random.Random) -> torch.Tens
     return loss
 
 
-def contrast(run: Run, examples: list[tuple[str, str]], rng: random.Random, *, with_nothing: bool) -> torch.Tensor:
-    """Return the symmetric InfoNCE loss of one batch of (query, text); equal texts are not negatives.
+def contrast(run: Run, batch: Batch, rng: random.Random, *, with_nothing: bool) -> torch.Tensor:
+    """Return the symmetric InfoNCE loss of queries and the texts that answer them; equal texts are not negatives.
 
     :param with_nothing: let "none of them" stand among the texts, at a cosine of `NOTHING`: below the text that answers,
         and above all the others once that one is taken away. So cosines can be compared from query to query, which tells
         what the notes do not cover.
     """
     tokenizer = run.tokenizers[rng.random() < CHARACTERS_SHARE]
-    queries, bodies = ([example[side] for example in examples] for side in (0, 1))
-    ids, mask = tokens_to_tensors(tokenizer, queries, MAX_QUERY_TOKENS)
+    bodies = [body for _, body in batch]
+    ways = list(zip(*(queries for queries, _ in batch), strict=True))
+    ids, mask = tokens_to_tensors(tokenizer, [query for way in ways for query in way], MAX_QUERY_TOKENS)
     dropped = (torch.rand(mask.shape) < TOKEN_DROP) & (mask.sum(1, keepdim=True) > 6)
     dropped[:, 0] = False
-    query_vectors = run.student(ids, mask * ~dropped)
+    query_vectors = run.student(ids, mask * ~dropped).unflatten(0, (len(ways), len(batch)))
     body_vectors = run.student(*tokens_to_tensors(tokenizer, bodies, MAX_BODY_TOKENS))
-    scores = query_vectors @ body_vectors.T / TEMPERATURE
-    same = torch.tensor([[a[0] == b[0] or a[1] == b[1] for b in examples] for a in examples])
-    answers = torch.arange(len(examples))
-    own = torch.eye(len(examples), dtype=torch.bool)
-    scores = scores.masked_fill(same & ~own, -1e4)
+    answers = torch.arange(len(batch))
+    losses = []
+    for queries, vectors in zip(ways, query_vectors, strict=True):
+        scores = vectors @ body_vectors.T / TEMPERATURE
+        same = [[a == b or bodies[i] == bodies[j] for j, b in enumerate(queries)] for i, a in enumerate(queries)]
+        scores = scores.masked_fill(torch.tensor(same).fill_diagonal_(False), -1e4)
+        losses.append(_contrast_one_way(scores, answers, with_nothing=with_nothing))
+    return torch.stack(losses).mean()
+
+
+def _contrast_one_way(scores: torch.Tensor, answers: torch.Tensor, *, with_nothing: bool) -> torch.Tensor:
+    """Return the symmetric InfoNCE loss of (n, n) scaled scores of queries and texts."""
     loss = 0.5 * F.cross_entropy(scores.T, answers)
     if not with_nothing:
         return loss + F.cross_entropy(scores, answers)
-    nothing = torch.full((len(examples), 1), NOTHING / TEMPERATURE)
+    nothing = torch.full((len(answers), 1), NOTHING / TEMPERATURE)
     among = F.cross_entropy(torch.cat([scores, nothing], dim=1), answers)
+    own = torch.eye(len(answers), dtype=torch.bool)
     taken_away = torch.cat([scores.masked_fill(own, -1e4), nothing], dim=1)
-    return loss + among + NOTHING_WEIGHT * F.cross_entropy(taken_away, torch.full_like(answers, len(examples)))
+    return loss + among + NOTHING_WEIGHT * F.cross_entropy(taken_away, torch.full_like(answers, len(answers)))
 
 
 def rate_at(progress: float) -> float:
@@ -178,7 +190,7 @@ def train(run: Run, folder: Path, checkpoint_every: int) -> None:
         for group, rate in zip(run.optimizer.param_groups, base, strict=True):
             group["lr"] = rate * rate_at(progress)
         turn = TURNS[step % len(TURNS)] if progress >= CONTRAST_START else "distil"
-        with torch.autocast("cpu", dtype=torch.bfloat16):
+        with torch.autocast("cpu", dtype=torch.bfloat16, enabled=bool(settings.bfloat16)):
             if turn == "distil":
                 loss = distil(run, next(aligned), rng)
             else:
