@@ -18,7 +18,7 @@ Length = Literal["short", "normal", "full"]
 """How much an answer says: half a minute, two minutes, everything; read aloud."""
 LENGTHS: tuple[Length, ...] = get_args(Length)
 Unit = Literal["line", "page", "cell"]
-"""What the places of a document count: lines of Markdown or text, pages of a PDF, cells of a notebook."""
+"""What places in a document and `lines` count: lines of Markdown or text, pages of a PDF, cells of a notebook."""
 VerdictName = Literal["supported", "partly", "unsupported"]
 Progress = Callable[[int, int], None]
 """Called with (done, total) while something long runs."""
@@ -66,11 +66,10 @@ class Question:
     printed: str
     """The heading's first line as it stands in the notes."""
     path: str
-    """Path of its document."""
     start: int
     body_start: int
     end: int
-    """The question is `text[start:end]`, its heading included; the body starts at `body_start`."""
+    """The question with its heading is `text[start:end]` of the document at `path`; its body starts at `body_start`."""
     lines: tuple[int, int]
     """First and last line, trailing blank lines left out."""
     headings: tuple[str, ...]
@@ -100,7 +99,6 @@ class Passage:
     digest: str
     """Hex digest of headings and search text: what its embedding depends on."""
     unit: Unit = "line"
-    """What `lines` counts."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -124,13 +122,12 @@ class Query:
 
 @dataclass(frozen=True, slots=True)
 class Hit:
-    """One retrieved question and its best passages."""
+    """One retrieved question and its best passages, best first."""
 
     question: Question
     score: float
     """Between 0 and 1; comparable within one query."""
     passages: tuple[tuple[Passage, float], ...] = ()
-    """Best first."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -178,13 +175,12 @@ class LexicalMatch:
 
 @dataclass(frozen=True, slots=True)
 class Span:
-    """A slice of a passage that an answer quotes."""
+    """A slice of a passage that an answer quotes; `start` and `end` are offsets into the passage's text."""
 
     question: Question
     passage: Passage
     start: int
     end: int
-    """Offsets into the passage's text."""
     score: float
 
     @property
@@ -202,12 +198,10 @@ class Citation:
     file: str
     lines: tuple[int, int]
     quote: str
-    """Exact slice of the document."""
+    """Exact slice of the document; `digest` is its content hash."""
     score: float
     digest: str = ""
-    """Content hash of the quote."""
     unit: Unit = "line"
-    """What `lines` counts."""
 
 
 @dataclass(frozen=True, slots=True)

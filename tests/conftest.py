@@ -1,6 +1,8 @@
 """Shared fixtures: a home of its own for every test, the real notes opened once."""
 
 import os
+import signal
+from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
@@ -16,6 +18,8 @@ settings.register_profile("search", max_examples=3000, deadline=None)
 settings.load_profile(os.environ.get("HYPOTHESIS_PROFILE", "fixed"))
 
 CORPUS = Path(__file__).parent.parent / "corpus"
+WAIT_S = 20
+"""What reads hostile files and texts takes far less."""
 
 
 @pytest.fixture(autouse=True)
@@ -25,6 +29,20 @@ def _own_home(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("HOME", str(tmp_path / "home"))
     monkeypatch.setenv("XDG_DATA_HOME", str(tmp_path / "home" / "data"))
     monkeypatch.setenv("HF_HUB_OFFLINE", "1")
+
+
+@pytest.fixture
+def ends_in_time() -> Iterator[None]:
+    """Whatever waits for a pipe forever fails instead."""
+
+    def give_up(number: int, frame: object) -> None:
+        raise AssertionError("it waits")  # an OSError would be told as a problem of the file
+
+    former = signal.signal(signal.SIGALRM, give_up)
+    signal.alarm(WAIT_S * 3)
+    yield
+    signal.alarm(0)
+    signal.signal(signal.SIGALRM, former)
 
 
 @pytest.fixture(scope="session")

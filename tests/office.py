@@ -1,16 +1,54 @@
-"""Real PDF and Word files, written by hand: what the tests of the readers share."""
+"""Real PDF and Word files, written by hand, a web page and a notebook: what the tests of the readers share."""
 
 import io
+import json
 import zipfile
 from collections.abc import Sequence
 from pathlib import Path
 from xml.sax.saxutils import escape
+
+from rag.parse import parse_document
+from rag.types import Document, Question
 
 W = 'xmlns:w="http://schemas.openxmlformats.org/wordprocessingml/2006/main"'
 TOP, LEADING = 780, 1.5
 
 PdfLine = str | tuple[float, str]
 """A line in 12 points, or its size and text."""
+PDF: tuple[tuple[PdfLine, ...], ...] = (
+    (
+        "面试笔记 · 内部资料",
+        "1. 为什么要除以根号dk？",
+        "点积的方差随维度变大，除以根号dk让方差回到一，",
+        "softmax 不会饱和，梯度不会消失。",
+        "2. 什么是多头注意力？",
+        "把向量分成几份各自做注意力，再拼起来。",
+        "- 1 -",
+    ),
+    (
+        "面试笔记 · 内部资料",
+        "3. 层归一化和批归一化有什么区别？",
+        "1. 层归一化在一个样本的特征维上做，跟批大小无关。",
+        "2. 批归一化在一个批次上做。",
+        "4. 学习率预热有什么用？",
+        "训练刚开始时梯度方向不稳，先用小的学习率",
+        "- 2 -",
+    ),
+    ("面试笔记 · 内部资料", "可以避免把参数带偏，之后再慢慢升上去。", "- 3 -"),
+)
+HTML = """<html><head><meta charset="utf-8"><title>x</title><style>p{color:red}</style></head><body>
+<script>alert("秘密脚本")</script><nav>菜单</nav>
+<h1>笔记</h1><h2>1. 什么是词袋模型？</h2><p>把一句话看成<b>词的集合</b>，<br>不管先后。</p>
+<ol start="3"><li>建词表</li><li>数次数<ul><li>可以加权</li></ul></li></ol>
+<pre><code class="language-python"># 数一数
+count = {}</code></pre>
+<table><tr><th>词</th><th>次数</th></tr><tr><td>a|b</td><td>2</td></tr></table>
+<h2>2. 什么是逆文档频率？</h2><p># 不是标题</p></body></html>"""
+CELLS = [
+    {"cell_type": "markdown", "source": ["# 梯度下降\n", "```\n没有关上的围栏"]},
+    {"cell_type": "code", "source": "lr = 0.1  # 学习率\ns = '```'"},
+    {"cell_type": "markdown", "source": "## 1. 动量法解决什么问题？\n\n动量法累积历史梯度，减小来回震荡，收敛更快。"},
+]
 
 
 def make_pdf(pages: Sequence[Sequence[PdfLine]]) -> bytes:
@@ -88,3 +126,11 @@ def make_docx(*blocks: str, doctype: str = "") -> bytes:
         archive.writestr("word/styles.xml", f"<w:styles {W}>{styles}</w:styles>")
         archive.writestr("word/numbering.xml", f"<w:numbering {W}>{numbering}</w:numbering>")
     return out.getvalue()
+
+
+def make_notebook(cells: object) -> str:
+    return json.dumps({"nbformat": 4, "metadata": {"language_info": {"name": "python"}}, "cells": cells})
+
+
+def parse(text: str, unit: str = "page") -> tuple[Question, ...]:
+    return parse_document(Document("a.pdf", "a", text, "0", unit))  # type: ignore[arg-type]

@@ -1,7 +1,9 @@
 """Run servers for tests: the real command, or the application on a thread with notes that a test holds back."""
 
 import functools
+import json
 import os
+import shutil
 import subprocess
 import sys
 import threading
@@ -22,9 +24,14 @@ from rag.server.app import make_app
 from rag.server.options import ServerOptions
 from rag.server.service import Service
 from rag.types import Query, Reply
+from tests.conftest import CORPUS
 
 ROOT = Path(__file__).parent.parent
 KEY = "sesame-4711"
+ASKED = "为什么要除以根号dk"
+HEADERS = {"Authorization": f"Bearer {KEY}"}
+CHAT = "/v1/chat/completions"
+MESSAGES = [{"role": "user", "content": ASKED}]
 get, post = functools.partial(httpx.get, timeout=60), functools.partial(httpx.post, timeout=60)
 
 
@@ -54,6 +61,20 @@ def run_command(folder: Path, *arguments: str) -> Iterator[Running]:
         finally:
             server.terminate()
             server.wait(60)
+
+
+@contextmanager
+def run_on_copy(folder: Path) -> Iterator[Running]:
+    """Run the command with a key on a copy of the real notes, which a test may change."""
+    shutil.copytree(CORPUS, folder / "corpus")
+    places = ("--corpus", str(folder / "corpus"), "--index", str(folder / "index"))
+    with run_command(folder, *places, "--api-key", KEY, "--max-body", "200000") as server:
+        yield server
+
+
+def ask(running: Running, body: object) -> httpx.Response:
+    content = body if isinstance(body, bytes) else json.dumps(body).encode()
+    return post(running.url + CHAT, content=content, headers=HEADERS)
 
 
 class HeldNotes:

@@ -28,7 +28,7 @@ from rag.synonyms import load_thesaurus
 from rag.vectors import VectorIndex
 from rag.workers import join_cuts
 from tests.conftest import CORPUS, make_document
-from tests.test_milvus import release
+from tests.milvus_store import release
 
 pytestmark = pytest.mark.filterwarnings("ignore::DeprecationWarning", "ignore::FutureWarning")  # Ray's own
 ROOT = Path(__file__).parent.parent

@@ -81,7 +81,7 @@ class Student(nn.Module):
         """
         order = mask.sum(1).argsort()
         parts = []
-        for rows in order.split(-(-len(order) // PARTS)):
+        for rows in order.chunk(PARTS):
             length = int(mask[rows].any(0).nonzero()[-1]) + 1
             parts.append(self._embed(ids[rows, :length], mask[rows, :length]))
         return torch.cat(parts)[order.argsort()]

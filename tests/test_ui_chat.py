@@ -1,7 +1,6 @@
-"""The chat and its sources in a real browser, on a real server."""
+"""The chat in a real browser, on a real server: asked, answered with sources, kept, changed and rated."""
 
 import json
-import shutil
 import subprocess
 import sys
 from collections.abc import Iterator
@@ -9,7 +8,6 @@ from pathlib import Path
 
 import httpx
 import pytest
-from axe_playwright_python.sync_playwright import Axe
 from playwright.sync_api import Browser, Page, expect
 
 from eval.queries import load_queries
@@ -17,58 +15,13 @@ from rag.config import Settings
 from rag.live import LiveNotes
 from tests.conftest import CORPUS
 from tests.ui_browser import ROOT, ask, open_browser, open_chat, serve, serve_here
+from tests.ui_notes import write_notes
 from ui.texts import EN, ZH
-
-HOSTILE = r"""# 77. 什么是 <img src=x onerror="window.pwned=1">？
-
-<script>window.pwned=1</script>正文说的是安全。<svg onload="window.pwned=1"><iframe src="javascript:window.pwned=1"></iframe>
-[点我](javascript:window.pwned=1) [外面](https://example.com/a) <a href="javascript:window.pwned=1">也点我</a>
-<style>body{display:none}</style><b style="position:fixed;inset:0">盖住</b> ![图](x" onerror="window.pwned=1)
-模板 {{constructor.constructor('window.pwned=1')()}} ${window.pwned=1} `${window.pwned=1}` $\href{javascript:window.pwned=1}{x}$
-"""
-MIXED = r"""# 78. 公式、代码和表格怎么写？
-
-行内 $\sqrt{d_k}$ 和 \(a_1\)，单独成行：
-
-$$
-\mathrm{softmax}\left(\frac{QK^T}{\sqrt{d_k}}\right)V
-$$
-
-```python
-print("你好")
-```
-
-| 名字 | 值 |
-|---|---|
-| 头数 | 8 |
-
-![曲线](./img/curve.png)
-
-![没有的图](./img/none.png) ![网上的图](https://example.com/far.png) ![外面的图](../outside.png)
-"""
-LONG = "# 79. 训练日志怎么看？\n\n" + "".join(
-    f"第 {n} 段：{'日志里按时间记着每一步的损失、学习率和显存，翻起来要有耐心。' * 4}\n\n" for n in range(1, 19)
-)
-LONG += "梯度裁剪的阈值取 1.0，因为训练日志里出现过尖峰。\n"
-PNG = bytes.fromhex(
-    "89504e470d0a1a0a0000000d4948445200000001000000010806000000 1f15c4890000000d49444154789c6360606060000000050001a5f645400000000049454e44ae426082".replace(
-        " ", ""
-    )
-)
 
 
 @pytest.fixture(scope="module")
 def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    folder = tmp_path_factory.mktemp("ui")
-    corpus = folder / "corpus"
-    (corpus / "img").mkdir(parents=True)
-    shutil.copy(CORPUS / "transformer-bert.md", corpus)
-    (corpus / "hostile.md").write_text(HOSTILE, encoding="utf-8")
-    (corpus / "mixed.md").write_text(MIXED, encoding="utf-8")
-    (corpus / "long.md").write_text(LONG, encoding="utf-8")
-    (corpus / "img" / "curve.png").write_bytes(PNG)
-    (folder / "outside.png").write_bytes(PNG)
-    return folder
+    return write_notes(tmp_path_factory.mktemp("ui"))
 
 
 @pytest.fixture(scope="module")
@@ -152,29 +105,6 @@ def test_a_reload_keeps_the_conversation(page: Page) -> None:
     assert page.locator("#rail li[aria-current]").inner_text().strip() == "为什么要除以根号dk"
 
 
-def test_another_browser_sees_nothing_of_it(page: Page, browser: Browser, address: str) -> None:
-    ask(page, "只有我知道的问题：BERT 的优缺点")
-    other = browser.new_context()
-    stranger = other.new_page()
-    open_chat(stranger, address)
-    stranger.wait_for_selector("#talk .welcome")
-    assert stranger.locator("#rail li").count() == 0
-    other.close()
-
-
-def test_a_conversation_of_another_is_not_opened_by_its_name(page: Page, browser: Browser, address: str) -> None:
-    ask(page, "BERT 的优缺点")
-    name = page.get_attribute("#rail li .open", "data-conversation")
-    other = browser.new_context()
-    stranger = other.new_page()
-    open_chat(stranger, address)
-    ask(stranger, "为什么要除以根号dk")
-    stranger.evaluate("name => { document.querySelector('#rail .open').dataset.conversation = name }", name)
-    stranger.click("#rail .open")
-    stranger.wait_for_selector("#talk .welcome")
-    other.close()
-
-
 def test_a_conversation_is_renamed_exported_and_deleted(page: Page) -> None:
     ask(page, "为什么要除以根号dk")
     page.hover("#rail li")
@@ -230,68 +160,6 @@ def test_an_answer_is_given_again_in_place_of_the_last(page: Page) -> None:
     assert page.locator("#talk .exchange").count() == 1
 
 
-def test_the_notes_stay_inert_in_every_panel(page: Page) -> None:
-    ask(page, "第77题")
-    page.locator("#talk .chip").first.click()
-    page.wait_for_selector("#sources .source:has-text('正文说的是安全')")
-    page.hover("#ask")
-    page.locator("#talk .chip").first.hover()
-    page.wait_for_selector("#preview:not([hidden])")
-    ask(page, "<img src=x onerror=window.pwned=1> 第77题 {{1+1}} ${window.pwned=1}")
-    page.click("#sources [data-act=raw]")
-    page.wait_for_selector("#sources .raw .cited")
-    page.wait_for_load_state("networkidle")
-    assert page.evaluate("window.pwned") is None
-    dangerous = ":is(script, iframe, style, object, embed, [onerror], [onload], [style])"
-    found = "selector => [...document.querySelectorAll(selector)].map(node => node.outerHTML)"
-    panels = ("#talk .exchange", "#sources .source", "#rail nav")
-    assert page.evaluate(found, ", ".join(f"{panel} {dangerous}" for panel in panels)) == []
-    assert page.locator("[href^='javascript' i], [src^='javascript' i]").count() == 0
-    assert page.title() == "面经"
-
-
-def test_no_request_leaves_the_machine(page: Page, address: str) -> None:
-    asked: list[str] = []
-    page.on("request", lambda request: asked.append(request.url))
-    page.reload()
-    page.wait_for_selector("#talk [data-ready]")
-    ask(page, "第78题")
-    page.locator("#talk .chip").first.click()
-    page.wait_for_selector("#sources img")
-    page.wait_for_load_state("networkidle")
-    assert [url for url in asked if not url.startswith((address, "data:", "blob:"))] == []
-    assert len(asked) > 10
-
-
-def test_the_browser_itself_is_told_to_fetch_nothing_elsewhere(page: Page) -> None:
-    blocked = "() => fetch('https://example.com').then(() => 'fetched', error => error.message)"
-    said: list[str] = []
-    page.on("console", lambda message: said.append(message.text))
-    assert page.evaluate(blocked) != "fetched"
-    assert any("Content Security Policy" in line for line in said)
-
-
-def test_formulas_code_tables_and_pictures_are_drawn(page: Page) -> None:
-    ask(page, "第78题")
-    page.locator("#talk .chip").first.click()
-    drawn = """() => [...document.querySelectorAll('#sources tex-math')].filter(formula => {
-        const hidden = formula.shadowRoot?.querySelector('.katex-mathml');
-        return hidden && getComputedStyle(hidden).position === 'absolute';
-    }).length === 3"""
-    page.wait_for_function(drawn)  # with KaTeX's own style, which hides the text it keeps for screen readers
-    assert page.locator("#sources table td").all_inner_texts() == ["头数", "8"]
-    assert page.evaluate("() => document.querySelector('#sources img').naturalWidth") == 1
-    assert page.locator("#sources .picture-missing").all_inner_texts() == [
-        "图片不在笔记文件夹里：没有的图 · ./img/none.png",
-        "网上的图片，不自动下载：网上的图 · https://example.com/far.png",
-        "图片不在笔记文件夹里：外面的图 · ../outside.png",
-    ]
-    page.context.grant_permissions(["clipboard-read", "clipboard-write"])
-    page.locator("#sources copy-code").get_by_role("button").click()
-    page.get_by_role("button", name="复制好了").first.wait_for()
-    assert page.evaluate("navigator.clipboard.readText()") == 'print("你好")\n'
-
-
 def test_the_file_opens_at_the_cited_lines(page: Page) -> None:
     ask(page, "为什么要除以根号dk")
     page.click("#sources [data-act=raw]")
@@ -323,79 +191,6 @@ def test_ratings_are_kept_and_exported_as_candidates_for_the_evaluation(page: Pa
     ]  # fmt: skip
     assert [query.query.text for query in load_queries(file)] == ["为什么要除以根号dk", "BERT 的优缺点"]
     assert (folder / "data" / "feedback.jsonl").exists()
-
-
-def test_a_phone_shows_everything_without_scrolling_sideways(browser: Browser, address: str) -> None:
-    context = browser.new_context(viewport={"width": 390, "height": 800}, has_touch=True, is_mobile=True)
-    page = context.new_page()
-    open_chat(page, address)
-    ask(page, "第78题")
-    assert page.evaluate("document.documentElement.scrollWidth") <= 390
-    expect(page.locator("#sources")).not_to_be_in_viewport()
-    page.locator("#talk .chip").first.tap()
-    expect(page.locator("#sources .source h3")).to_be_in_viewport()
-    page.locator("#sources .close").tap()
-    expect(page.locator("#sources")).not_to_be_in_viewport()
-    page.locator("[data-drawer=rail]").tap()
-    expect(page.locator("#rail .fresh")).to_be_in_viewport()
-    context.close()
-
-
-@pytest.mark.parametrize(("width", "scheme"), [(1280, "light"), (1280, "dark"), (390, "light")])
-def test_no_serious_fault_of_accessibility(browser: Browser, address: str, width: int, scheme: str) -> None:
-    context = browser.new_context(
-        viewport={"width": width, "height": 800},
-        color_scheme=scheme,
-        reduced_motion="reduce",  # type: ignore[arg-type]
-    )
-    page = context.new_page()
-    open_chat(page, address)
-    assert _faults(page) == []
-    ask(page, "第78题")
-    page.locator("#talk .chip").first.click()
-    page.wait_for_selector("#sources .picture-missing")
-    assert _faults(page) == []
-    context.close()
-
-
-def _faults(page: Page) -> list[str]:
-    found = Axe().run(page).response["violations"]
-    serious = [fault for fault in found if fault["impact"] in ("serious", "critical")]
-    return [f"{fault['id']}: {node['html'][:160]}" for fault in serious for node in fault["nodes"]]
-
-
-def test_everything_is_reached_by_keyboard(page: Page) -> None:
-    page.keyboard.type("为什么要除以根号dk")
-    page.keyboard.press("Enter")
-    page.wait_for_selector("#talk .exchange .tools")
-    page.focus("#talk .chip")
-    page.wait_for_selector("#preview:not([hidden])", state="attached")
-    page.keyboard.press("Enter")
-    page.wait_for_function("document.activeElement.id === 'sources'")
-    page.keyboard.press("Escape")
-    assert page.evaluate("document.activeElement.className") == "chip"
-
-
-def test_dark_follows_the_system_and_the_switch(browser: Browser, address: str) -> None:
-    context = browser.new_context(color_scheme="dark")
-    page = context.new_page()
-    open_chat(page, address)
-    background = "getComputedStyle(document.querySelector('#sources')).backgroundColor"
-    assert page.evaluate(background) == "rgb(28, 32, 35)"
-    page.click("[data-theme-switch]")
-    assert page.evaluate(background) == "rgb(255, 255, 255)"
-    page.reload()
-    page.wait_for_selector("#talk [data-ready]")
-    page.wait_for_function(f"{background} === 'rgb(255, 255, 255)'")
-    context.close()
-
-
-@pytest.mark.parametrize("path", ["/etc/passwd", "corpus/transformer-bert.md", "https://example.com/x.png"])
-def test_no_file_and_no_other_server_is_reached_through_the_app(address: str, folder: Path, path: str) -> None:
-    wanted = path if path.startswith(("/", "http")) else folder / path
-    for base in ("/gradio_api/file=", "/file=", "/gradio_api/proxy="):
-        response = httpx.get(f"{address}{base}{wanted}")
-        assert response.status_code in (403, 404)
 
 
 def test_one_endpoint_answers_programs(address: str) -> None:
