@@ -91,7 +91,8 @@ class Searcher:
         served = [asked for asked in several if asked.coverage >= coverage_threshold()]
         if len({asked.hits[0].question.id for asked in served}) < 2:
             return Retrieval(whole.hits, whole.coverage, (whole,))
-        hits = _merge(served, self._k)
+        best = [replace(asked, hits=asked.hits[:1]) for asked in served]
+        hits = _merge([whole, *best], self._k)
         return Retrieval(hits, max(asked.coverage for asked in served), tuple(several))
 
     def _look_up(self, lookup: Lookup) -> Retrieval:
@@ -211,7 +212,7 @@ def rerank(text: str, hits: Sequence[Hit], reranker: Reranker) -> tuple[Hit, ...
 
 
 def _merge(several: Sequence[Asked], k: int) -> tuple[Hit, ...]:
-    """Merge the rankings of several questions: each hit counts with its best score (CombMAX, Fox & Shaw 1994)."""
+    """Merge rankings: each hit counts with its best score (CombMAX, Fox & Shaw 1994)."""
     best: dict[str, Hit] = {}
     for hit in (hit for asked in several for hit in asked.hits):
         if hit.question.id not in best or hit.score > best[hit.question.id].score:
