@@ -163,14 +163,14 @@ def test_a_part_of_a_question_that_breaks_off_later_says_so_too(ask_notes: Ask) 
 
 
 def test_a_sentence_of_two_questions_is_said_once_with_the_labels_of_both(ask_notes: Ask) -> None:
-    answer = ask_notes(HEADS, "多头注意力", "full")
+    answer = ask_notes(HEADS, "多头注意力关注什么", "full")
     assert answer.text.count("分成几个子空间") == 1
     assert "[Q1][Q2]" in answer.text or "[Q2][Q1]" in answer.text
     assert sorted(quoted(answer)) == ["Q1", "Q2"]
 
 
 def test_a_second_question_is_introduced(ask_notes: Ask) -> None:
-    answer = ask_notes(HEADS, "多头注意力", "full")
+    answer = ask_notes(HEADS, "多头注意力关注什么", "full")
     assert sorted(quoted(answer)) == ["Q1", "Q2"]
     assert answer.text.count("另外，「") == 1
 
