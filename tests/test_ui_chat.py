@@ -3,47 +3,17 @@
 import json
 import subprocess
 import sys
-from collections.abc import Iterator
 from pathlib import Path
 
 import httpx
-import pytest
 from playwright.sync_api import Browser, Page, expect
 
 from eval.queries import load_queries
 from rag.config import Settings
 from rag.live import LiveNotes
 from tests.conftest import CORPUS
-from tests.ui_browser import ROOT, ask, open_browser, open_chat, serve, serve_here
-from tests.ui_notes import write_notes
+from tests.ui_browser import ROOT, ask, open_chat, serve_here
 from ui.texts import EN, ZH
-
-
-@pytest.fixture(scope="module")
-def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    return write_notes(tmp_path_factory.mktemp("ui"))
-
-
-@pytest.fixture(scope="module")
-def address(folder: Path) -> Iterator[str]:
-    with serve(folder / "corpus", folder) as address:
-        yield address
-
-
-@pytest.fixture(scope="module")
-def browser() -> Iterator[Browser]:
-    with open_browser() as browser:
-        yield browser
-
-
-@pytest.fixture
-def page(browser: Browser, address: str) -> Iterator[Page]:
-    """A browser that was never here."""
-    context = browser.new_context(viewport={"width": 1280, "height": 800}, accept_downloads=True)
-    page = context.new_page()
-    open_chat(page, address)
-    yield page
-    context.close()
 
 
 def test_a_question_is_answered_with_the_quoted_lines_marked_beside_it(page: Page) -> None:

@@ -1,41 +1,10 @@
 """How the app looks and is worked, in a real browser: what is drawn, on a phone, in the dark, by keyboard."""
 
-from collections.abc import Iterator
-from pathlib import Path
-
 import pytest
 from axe_playwright_python.sync_playwright import Axe
 from playwright.sync_api import Browser, Page, expect
 
-from tests.ui_browser import ask, open_browser, open_chat, serve
-from tests.ui_notes import write_notes
-
-
-@pytest.fixture(scope="module")
-def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    return write_notes(tmp_path_factory.mktemp("ui"))
-
-
-@pytest.fixture(scope="module")
-def address(folder: Path) -> Iterator[str]:
-    with serve(folder / "corpus", folder) as address:
-        yield address
-
-
-@pytest.fixture(scope="module")
-def browser() -> Iterator[Browser]:
-    with open_browser() as browser:
-        yield browser
-
-
-@pytest.fixture
-def page(browser: Browser, address: str) -> Iterator[Page]:
-    """A browser that was never here."""
-    context = browser.new_context(viewport={"width": 1280, "height": 800}, accept_downloads=True)
-    page = context.new_page()
-    open_chat(page, address)
-    yield page
-    context.close()
+from tests.ui_browser import ask, open_chat
 
 
 def test_formulas_code_tables_and_pictures_are_drawn(page: Page) -> None:

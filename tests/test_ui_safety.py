@@ -1,41 +1,12 @@
 """What the app keeps apart and keeps out, in a real browser: other readers, hostile notes, other machines and files."""
 
-from collections.abc import Iterator
 from pathlib import Path
 
 import httpx
 import pytest
 from playwright.sync_api import Browser, Page
 
-from tests.ui_browser import ask, open_browser, open_chat, serve
-from tests.ui_notes import write_notes
-
-
-@pytest.fixture(scope="module")
-def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    return write_notes(tmp_path_factory.mktemp("ui"))
-
-
-@pytest.fixture(scope="module")
-def address(folder: Path) -> Iterator[str]:
-    with serve(folder / "corpus", folder) as address:
-        yield address
-
-
-@pytest.fixture(scope="module")
-def browser() -> Iterator[Browser]:
-    with open_browser() as browser:
-        yield browser
-
-
-@pytest.fixture
-def page(browser: Browser, address: str) -> Iterator[Page]:
-    """A browser that was never here."""
-    context = browser.new_context(viewport={"width": 1280, "height": 800}, accept_downloads=True)
-    page = context.new_page()
-    open_chat(page, address)
-    yield page
-    context.close()
+from tests.ui_browser import ask, open_chat
 
 
 def test_another_browser_sees_nothing_of_it(page: Page, browser: Browser, address: str) -> None:

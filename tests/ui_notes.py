@@ -3,8 +3,6 @@
 import shutil
 from pathlib import Path
 
-from tests.conftest import CORPUS
-
 HOSTILE = r"""# 77. 什么是 <img src=x onerror="window.pwned=1">？
 
 <script>window.pwned=1</script>正文说的是安全。<svg onload="window.pwned=1"><iframe src="javascript:window.pwned=1"></iframe>
@@ -37,17 +35,16 @@ LONG = "# 79. 训练日志怎么看？\n\n" + "".join(
 )
 LONG += "梯度裁剪的阈值取 1.0，因为训练日志里出现过尖峰。\n"
 PNG = bytes.fromhex(
-    "89504e470d0a1a0a0000000d4948445200000001000000010806000000 1f15c4890000000d49444154789c6360606060000000050001a5f645400000000049454e44ae426082".replace(
-        " ", ""
-    )
+    "89504e470d0a1a0a0000000d49484452000000010000000108060000001f15c489"
+    "0000000d49444154789c6360606060000000050001a5f645400000000049454e44ae426082"
 )
 
 
-def write_notes(folder: Path) -> Path:
-    """Write them to `corpus` in a folder, and a picture beside it that they may not show; return the folder."""
+def write_notes(folder: Path, real: Path) -> Path:
+    """Write them and a copy of the real ones to `corpus` in a folder, and beside it a picture they may not show."""
     corpus = folder / "corpus"
     (corpus / "img").mkdir(parents=True)
-    shutil.copy(CORPUS / "transformer-bert.md", corpus)
+    shutil.copy(real / "transformer-bert.md", corpus)
     (corpus / "hostile.md").write_text(HOSTILE, encoding="utf-8")
     (corpus / "mixed.md").write_text(MIXED, encoding="utf-8")
     (corpus / "long.md").write_text(LONG, encoding="utf-8")
