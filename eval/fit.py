@@ -25,7 +25,7 @@ LEFT_OUT = ("number", "several")
 GIVEN = {"words": 0.4}
 """Weights that are not fitted: these notes are few and their words not much needed. A lower value loses several points
 on the BEIR sets it was developed on, a higher one half a point here."""
-SURE = ("cosine", "title_cosine", "words", "topics")
+SURE = ("cosine", "title_cosine", "words")
 """Of the cover signs, those that can only speak for the notes covering a query."""
 WINDOW = 5
 """Hundredths by which a threshold may be off and should still do well: one peak among few queries is chance."""

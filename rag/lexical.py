@@ -1,5 +1,6 @@
 """Search the words of the notes: passages by BM25, and the concepts they name."""
 
+import re
 from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence
 from functools import cached_property
@@ -11,12 +12,14 @@ import numpy.typing as npt
 from rag.bm25 import Bm25
 from rag.spelling import Speller
 from rag.synonyms import ASKING_MARK, Thesaurus
-from rag.tokenize import CJK, LATIN_NAME, analyse, normalise, weigh_query
+from rag.tokenize import CJK, LATIN_NAME, analyse, normalise, share_latin, weigh_query
 from rag.types import LexicalMatch, Passage, Question
 
 TITLE_WEIGHT, GROUP_WEIGHT, BODY_WEIGHT = 2.0, 0.5, 1.0
 MAX_NAMES = 3
 """Other names put after a query: more would drown it."""
+SHAPES = {"代码": re.compile(r"^ {0,3}(?:```|~~~)", re.MULTILINE), "公式": re.compile(r"\$\$|\\\[|\\begin\{")}
+"""Ways of asking, as the thesaurus names them, and what marks a passage that answers them."""
 Array = npt.NDArray[Any]
 
 
@@ -32,6 +35,11 @@ def _list_fields(
         fields = [(analyse(text), weight) for text, weight in weighted]
         seen.update(term for terms, _ in fields for term in terms)
         yield fields
+
+
+def _name_shapes(passage: Passage) -> list[str]:
+    """Name what a passage shows: who asks for code or a formula may not know a word of it."""
+    return [name for name, mark in SHAPES.items() if mark.search(passage.text)]
 
 
 class WordIndex:
@@ -50,7 +58,7 @@ class WordIndex:
     def build(cls, questions: Sequence[Question], passages: Sequence[Passage], thesaurus: Thesaurus) -> "WordIndex":
         """Index passages: title, groups and sub-headings, body."""
         seen: set[str] = set()
-        texts = ("\n".join([*passage.headings, passage.search_text]) for passage in passages)
+        texts = ("\n".join([*passage.headings, passage.search_text, *_name_shapes(passage)]) for passage in passages)
         parts = {
             "passages.": Bm25.build(_list_fields(questions, passages, seen)),
             "concepts.": Bm25.build([(thesaurus.find(text), 1.0)] for text in texts),
@@ -78,20 +86,17 @@ class WordIndex:
 
     def search(self, text: str) -> LexicalMatch:
         """Match a query against passages and concepts."""
-        concepts = self._thesaurus.find(text)
-        topics = [name for name in concepts if not name.startswith(ASKING_MARK)]
-        absent = {name for name in self._thesaurus.find_terms(text) if name in topics and not self._concepts.has(name)}
+        terms = (name for name in self._thesaurus.find_terms(text) if not name.startswith(ASKING_MARK))
         unknown = self._list_unknown(text)
-        has_chinese = bool(CJK.search(text))
         # An English sentence begins with a capital too.
-        n_names = sum(any(char.isupper() or char.isdigit() for char in word[not has_chinese :]) for word in unknown)
+        first = 0 if CJK.search(text) else 1
+        n_names = sum(any(char.isupper() or char.isdigit() for char in word[first:]) for word in unknown)
         return LexicalMatch(
             self._passages.search(weigh_query(text)),
-            self._concepts.search(Counter(concepts)),
-            self._concepts.search(Counter(topics)),
+            self._concepts.search(Counter(self._thesaurus.find(text))),
             n_names,
-            len(unknown) - n_names if has_chinese else 0,
-            len(absent),
+            len({name for name in terms if not self._concepts.has(name)}),
+            share_latin(text),
         )
 
     def _list_unknown(self, text: str) -> list[str]:

@@ -16,9 +16,9 @@ import numpy.typing as npt
 from rag.types import Encoder, Hit, LexicalMatch, Passage, Question, Vectors
 from rag.weights import BM25_UNIT, COVER_SIGNS, SIGNS, estimate_coverage, load_weights
 
-DENSE_ROWS = 512
+DENSE_ROWS = 256
 """Vectors asked of the index."""
-MAX_CANDIDATES = 300
+MAX_CANDIDATES = 200
 """Questions described by signs, at most this many from the words and as many from the vectors."""
 PASSAGES_PER_HIT = 6
 COSINES = ("cosine", "second_cosine", "title_cosine")
@@ -148,7 +148,7 @@ class Retriever:
             cosines[of_passages] * weights["cosine"]
             + (match.passages.scores[own_rows] / BM25_UNIT) ** 2 * weights["words"]
         )
-        cover = self._read_cover_signs(signs, own_rows, match)
+        cover = self._read_cover_signs(signs, match)
         return Ranking(places, signs, strengths, cover, own_rows, passage_strengths)
 
     def mix(self, one: Ranking, text: str, vector: Vectors, cited: Sequence[str], share: float) -> Ranking:
@@ -156,7 +156,7 @@ class Retriever:
         rows = self._rows_of(one.places)
         match = self._words.search(text)
         signs = self._describe(one.places, rows, self._compare(rows, vector), match, cited)
-        other = self._read_cover_signs(signs, one.passage_rows, match)
+        other = self._read_cover_signs(signs, match)
         signs = (1 - share) * one.signs + share * signs
         cover = (1 - share) * one.cover_signs + share * other
         return replace(one, signs=signs, strengths=self._score(signs), cover_signs=cover)
@@ -231,7 +231,7 @@ class Retriever:
         weights = load_weights()["rank"]
         return signs @ np.array([weights[name] for name in SIGNS], dtype=np.float32)
 
-    def _read_cover_signs(self, signs: Scores, rows: Rows, match: LexicalMatch) -> Scores:
+    def _read_cover_signs(self, signs: Scores, match: LexicalMatch) -> Scores:
         """Describe how good the best match is, in values that do not grow with the notes."""
         best = dict(zip(SIGNS, signs.max(axis=0).tolist(), strict=True))
         values = {
@@ -239,9 +239,8 @@ class Retriever:
             "cosine": best["cosine"],
             "title_cosine": best["title_cosine"],
             "words": best["matched"],
-            "topics": float(match.topics.scores[rows].max()) / max(match.topics.ceiling, 1e-6),
+            "latin": match.latin_share,
             "names": float(match.n_unknown_names > 0),
-            "unknown_words": float(match.n_unknown_words > 0),
             "absent_concepts": float(match.n_absent_concepts > 0),
         }
         return np.array([values[name] for name in COVER_SIGNS], dtype=np.float32)

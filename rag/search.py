@@ -22,7 +22,7 @@ N_RERANKED = 20
 """Hits that a cross-encoder reads, where one is named."""
 ALONE_SHARE = 0.5
 """How much a follow-up's own words count; the rest is for its topic and its words together."""
-STANDS_ALONE = 0.96
+STANDS_ALONE = 0.98
 """A short question that points back to nothing is a new topic when the notes cover it this surely by itself."""
 SAME_SIZE = 0.05
 """Questions that say the same differ in length by no more than this share."""

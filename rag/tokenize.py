@@ -79,6 +79,12 @@ def weigh_query(text: str) -> dict[str, float]:
     }
 
 
+def share_latin(text: str) -> float:
+    """Return how many of the letters of a text are Latin, the rest being Chinese characters; 0 for one without letters."""
+    n_latin, n_chinese = len(re.findall(r"[A-Za-z]", text)), sum(map(len, CJK.findall(text)))
+    return n_latin / max(1, n_latin + n_chinese)
+
+
 def has_content(text: str) -> bool:
     """Tell whether a text has more than the words every question has."""
     return bool(_drop_stop_words(text))

@@ -163,14 +163,12 @@ class LexicalMatch:
     passages: WordMatch
     concepts: WordMatch
     """Of the passages, by what the thesaurus knows."""
-    topics: WordMatch
-    """The same without the ways of asking (`区别`, `how to`), which any notes have."""
     n_unknown_names: int
     """Latin names (with capitals or digits: `LoRA`, `T5`) of the query that no passage has."""
-    n_unknown_words: int
-    """Other Latin words that no passage has; only counted beside Chinese, since English never matches Chinese notes."""
     n_absent_concepts: int
     """Terms of the field in the query that no passage names in any form."""
+    latin_share: float
+    """Of the letters of the query: English ones are matched less well by Chinese notes that answer them."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -14,7 +14,7 @@ EXACT_ROWS = 60_000
 ROWS_PER_LIST = 256
 TRAINING_ROWS_PER_LIST = 40
 """What k-means needs to place a centroid well (FAISS's own lower bound is 39)."""
-PROBES_PER_ROOT = 4.0
+PROBES_PER_ROOT = 3.0
 """Lists a query looks into, for the square root of their number: finds 97% and more of the ten nearest rows by exact search
 (`python -m eval scale`)."""
 SEED = 20

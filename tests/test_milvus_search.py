@@ -99,7 +99,6 @@ def test_word_scores_are_bm25s_own(notes: Notes, stored: Notes, text: str) -> No
     for one, other in (
         (local.passages, remote.passages),
         (local.concepts, remote.concepts),
-        (local.topics, remote.topics),
     ):
         np.testing.assert_allclose(other.scores[every], one.scores[every], rtol=1e-4, atol=1e-5)
         assert other.ceiling == pytest.approx(one.ceiling)

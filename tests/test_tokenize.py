@@ -2,7 +2,7 @@
 
 import pytest
 
-from rag.tokenize import analyse, analyse_query, has_content, weigh_query
+from rag.tokenize import analyse, analyse_query, has_content, share_latin, weigh_query
 
 
 @pytest.mark.parametrize(
@@ -38,3 +38,8 @@ def test_single_characters_weigh_less_than_pairs_and_words() -> None:
 def test_a_query_of_question_words_alone_has_no_content() -> None:
     assert not has_content("这个是什么呢？")
     assert has_content("残差是什么")
+
+
+@pytest.mark.parametrize(("text", "share"), [("残差", 0.0), ("what is it", 1.0), ("LN 放哪", 0.5), ("12 + 3？", 0.0)])
+def test_the_share_of_latin_letters_leaves_out_what_is_no_letter(text: str, share: float) -> None:
+    assert share_latin(text) == share
