@@ -12,7 +12,7 @@ from rag.config import Settings
 from rag.pipeline import Notes, open_notes
 from rag.types import Answer, Check, Query, Reply
 from tests.conftest import CORPUS
-from tests.ui_browser import open_browser, open_chat, serve_here
+from tests.ui_browser import open_chat, serve_here
 
 WAIT_S = 30
 
@@ -59,12 +59,6 @@ def site(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Site]:
     live = SimpleNamespace(current=notes)
     with serve_here(live) as address:  # type: ignore[arg-type]
         yield Site(address, notes)
-
-
-@pytest.fixture(scope="module")
-def browser() -> Iterator[Browser]:
-    with open_browser() as browser:
-        yield browser
 
 
 @pytest.fixture
