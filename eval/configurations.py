@@ -12,6 +12,7 @@ LATER = {
     "titles": "单独比对题目",
     "synonyms": "同义词",
     "spelling": "同音和形近的错字",
+    "described": "只描述、没说出名字的术语",
     "split": "拆开复合问题",
 }
 """Field of `Parts` to what it does, in the order in which the ladder adds them."""

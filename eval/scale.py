@@ -23,6 +23,7 @@ from rag.lexical import WordIndex
 from rag.markdown import plain_words
 from rag.parse import parse_document
 from rag.retrieve import Parts, Retriever
+from rag.reverse import load_reverse_dictionary
 from rag.synonyms import Thesaurus, load_thesaurus
 from rag.types import Encoder, Passage, Question, Vectors
 from rag.vectors import VectorIndex
@@ -131,7 +132,9 @@ def measure_size(material: Material, n_passages: int, thesaurus: Thesaurus, enco
     started = time.monotonic()
     index = VectorIndex.build(vectors)
     words = WordIndex.build(questions, passages, thesaurus)
-    retriever = Retriever(questions, passages, index, encoder, words, Parts())
+    retriever = Retriever(
+        questions, passages, index, encoder, words, Parts(), load_reverse_dictionary(encoder.fingerprint)
+    )
     build_s = time.monotonic() - started
     queries = make_queries(material)
     asked = encoder.embed_passages(queries)

@@ -26,7 +26,7 @@ from rag.types import Hit, Passage, Query, Question
 from rag.weights import COVER_SIGNS, SIGNS, coverage_threshold, load_weights
 
 LEXICAL = ("words", "matched", "concepts")
-DENSE = COSINES
+DENSE = (*COSINES, "described")
 Stage = Literal["lookup", "split", "resolve", "mend", "embed", "words", "rank", "search"]
 """`rank` holds embedding, words and the weighing of signs for one text; `search` is the whole, as an answer begins."""
 Made = TypeVar("Made")
@@ -72,6 +72,8 @@ class ExplainedText:
     """With what it leans on put before it."""
     mended: str
     leans: bool
+    described: tuple[str, ...]
+    """Terms it describes without naming them."""
     coverage: float
     cover_signs: tuple[Sign, ...]
     candidates: tuple[Candidate, ...]
@@ -151,6 +153,7 @@ def _explain_text(notes: Notes, words: Words, query: Query, asked: Asked) -> Exp
         text=asked.text,
         mended=mended,
         leans=asked.text != own.text,
+        described=ranking.described,
         coverage=asked.coverage,
         cover_signs=_weigh(COVER_SIGNS, ranking.cover_signs, load_weights()["cover"]),
         candidates=tuple(describe(hit) for hit in asked.hits),

@@ -6,13 +6,14 @@ the vectors; a long one that matches many rare words trusts the words.
 """
 
 import math
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, replace
 from typing import Literal, Protocol, runtime_checkable
 
 import numpy as np
 import numpy.typing as npt
 
+from rag.tokenize import normalise
 from rag.types import Encoder, Hit, LexicalMatch, Passage, Question, Vectors
 from rag.weights import BM25_UNIT, COVER_SIGNS, SIGNS, estimate_coverage, load_weights
 
@@ -48,6 +49,28 @@ class VectorSearch(Protocol):
         """Return some rows."""
 
 
+class DescribedTerm(Protocol):
+    """A term that a query describes without naming it."""
+
+    @property
+    def name(self) -> str:
+        """Its usual name."""
+
+    @property
+    def closeness(self) -> float:
+        """How well the query describes it."""
+
+    def spot(self, text: str) -> Iterable[int]:
+        """Tell where a normalised text in lower case names it."""
+
+
+class TermFinder(Protocol):
+    """Knows how terms are described."""
+
+    def find(self, text: str, vector: Vectors) -> Sequence[DescribedTerm]:
+        """Find the terms that a query of that vector, (dim,), describes."""
+
+
 @runtime_checkable
 class ScoringVectors(VectorSearch, Protocol):
     """Vectors of a database, which compares them itself."""
@@ -66,6 +89,8 @@ class Parts:
     """Whether titles count apart from the passages below them."""
     synonyms: bool = True
     spelling: bool = True
+    described: bool = True
+    """Whether terms are found that a query describes without naming them."""
     fusion: Literal["learned", "zscore", "rrf"] = "learned"
     history: bool = True
     split: bool = True
@@ -86,6 +111,8 @@ class Ranking:
     passage_rows: Rows
     passage_strengths: Scores
     """Of every passage of the candidates."""
+    described: tuple[str, ...] = ()
+    """Terms that the text describes without naming them, and a candidate's title names."""
 
     @property
     def coverage(self) -> float:
@@ -104,15 +131,18 @@ class Retriever:
         encoder: Encoder,
         words: LexicalSearch,
         parts: Parts,
+        terms: TermFinder | None = None,
         owners: Rows | None = None,
     ) -> None:
         """Take the notes.
 
+        :param terms: None where none goes with the encoder.
         :param owners: the place of each passage's question among the outer ones; None: read off the passages.
         """
         self._outer = outer_questions(questions)
         self._passages, self._vectors, self._encoder, self._parts = passages, vectors, encoder, parts
-        self._words = words
+        self._words, self._terms = words, terms
+        self._folded: dict[int, str] = {}
         self._places = at = {question.id: place for place, question in enumerate(self._outer)}
         if owners is None:
             owners = np.array([at[passage.question] for passage in passages], dtype=np.int64)
@@ -139,7 +169,8 @@ class Retriever:
         places = self._choose_candidates(near[0], match, cited)
         rows = self._rows_of(places)
         cosines = self._compare(rows, vector)
-        signs = self._describe(places, rows, cosines, match, cited)
+        described, terms = self._weigh_described(places, text, vector)
+        signs = self._describe(places, rows, cosines, match, described, cited)
         strengths = self._score(signs)
         of_passages = rows < len(self._passages)
         own_rows = rows[of_passages]
@@ -149,17 +180,19 @@ class Retriever:
             + (match.passages.scores[own_rows] / BM25_UNIT) ** 2 * weights["words"]
         )
         cover = self._read_cover_signs(signs, match)
-        return Ranking(places, signs, strengths, cover, own_rows, passage_strengths)
+        return Ranking(places, signs, strengths, cover, own_rows, passage_strengths, terms)
 
     def mix(self, one: Ranking, text: str, vector: Vectors, cited: Sequence[str], share: float) -> Ranking:
         """Mix the signs of another text into a ranking: `share` of the other, the rest of the one."""
         rows = self._rows_of(one.places)
         match = self._words.search(text)
-        signs = self._describe(one.places, rows, self._compare(rows, vector), match, cited)
+        described, terms = self._weigh_described(one.places, text, vector)
+        signs = self._describe(one.places, rows, self._compare(rows, vector), match, described, cited)
         other = self._read_cover_signs(signs, match)
         signs = (1 - share) * one.signs + share * signs
         cover = (1 - share) * one.cover_signs + share * other
-        return replace(one, signs=signs, strengths=self._score(signs), cover_signs=cover)
+        terms = tuple(dict.fromkeys((*one.described, *terms)))
+        return replace(one, signs=signs, strengths=self._score(signs), cover_signs=cover, described=terms)
 
     def _compare(self, rows: Rows, vector: Vectors) -> Scores:
         """Return the cosines of some rows with a query."""
@@ -186,7 +219,40 @@ class Retriever:
         before = np.array([self._places[name] for name in cited if name in self._places], dtype=np.int64)
         return np.unique(np.concatenate([self._owners[near[near >= 0]], *by_words, before]))
 
-    def _describe(self, places: Rows, rows: Rows, cosines: Scores, match: LexicalMatch, cited: Sequence[str]) -> Scores:
+    def _weigh_described(self, places: Rows, text: str, vector: Vectors) -> tuple[Scores, tuple[str, ...]]:
+        """Weigh how far the titles of some questions name what a query describes; a term counts more when few name it.
+
+        :returns: a weight for each question, and the terms that any of them names.
+        """
+        weights, names = np.zeros(len(places), dtype=np.float32), []
+        if not (self._terms and self._parts.described and self._parts.vectors):
+            return weights, ()
+        titles = [self._fold_title(place) for place in places.tolist()]
+        starts = np.cumsum([0, *(len(title) + 1 for title in titles[:-1])])
+        text_of_all = "\n".join(titles)
+        for term in self._terms.find(text, vector[0]):
+            named = np.unique(np.searchsorted(starts, list(term.spot(text_of_all)), side="right") - 1)
+            if len(named):
+                rarity = math.log(1 + (len(places) - len(named) + 0.5) / (len(named) + 0.5))
+                weights[named] += term.closeness * rarity
+                names.append(term.name)
+        return weights, tuple(names)
+
+    def _fold_title(self, place: int) -> str:
+        """Return the title of a question, normalised and in lower case, made once."""
+        if place not in self._folded:
+            self._folded[place] = normalise(self._outer[place].title).lower()
+        return self._folded[place]
+
+    def _describe(
+        self,
+        places: Rows,
+        rows: Rows,
+        cosines: Scores,
+        match: LexicalMatch,
+        described: Scores,
+        cited: Sequence[str],
+    ) -> Scores:
         """Return the signs of every candidate, (n, len(SIGNS))."""
         n, at = len(places), np.searchsorted(places, self._owners[rows])
         is_passage = rows < len(self._passages)
@@ -199,7 +265,7 @@ class Retriever:
         matched = np.sqrt(words) * (BM25_UNIT / max(match.passages.ceiling, 1e-6))
         concepts = _best_of(own_at, match.concepts.scores[own] / BM25_UNIT, n, 0.0)
         before = np.isin(places, [self._places[name] for name in cited if name in self._places]).astype(np.float32)
-        signs = np.stack([best, second, title, words, matched, concepts, before], axis=1).astype(np.float32)
+        signs = np.stack([best, second, title, words, matched, concepts, described, before], axis=1).astype(np.float32)
         return signs * self._mask()
 
     def _mask(self) -> Scores:
@@ -212,6 +278,7 @@ class Retriever:
             "words": parts.words,
             "matched": parts.words,
             "concepts": parts.words and parts.synonyms,
+            "described": parts.vectors and parts.described,
             "cited_before": parts.history,
         }
         return np.array([on[name] for name in SIGNS], dtype=np.float32)
@@ -249,10 +316,11 @@ class Retriever:
         """Return the `k` best candidates, best first; ties keep the order of the notes."""
         strengths = ranking.strengths
         best = np.lexsort((np.arange(len(strengths)), -strengths))[:k]
+        owners = self._passage_owners[ranking.passage_rows]
         hits = []
         for at in best:
             place = int(ranking.places[at])
-            own = np.flatnonzero(self._passage_owners[ranking.passage_rows] == place)
+            own = np.flatnonzero(owners == place)
             ranked = own[np.argsort(-ranking.passage_strengths[own], kind="stable")][:PASSAGES_PER_HIT]
             rows = ranking.passage_rows[ranked].tolist()
             first = min(rows, default=0)

@@ -10,11 +10,11 @@ from rag.index import IndexContent
 from rag.lexical import WordIndex
 from rag.lookup import Lookup, find_numbers
 from rag.retrieve import Parts, Ranking, Retriever, outer_questions
+from rag.reverse import load_reverse_dictionary
 from rag.split import split_questions
 from rag.stores import StoredContent, Words, fold_words
 from rag.tokenize import has_content
 from rag.types import Encoder, Hit, Passage, Query, Question, Reranker
-from rag.weights import coverage_threshold
 
 NEAR_SCORE = 0.5
 """Of a question that holds or repeats one asked for by number."""
@@ -24,6 +24,9 @@ ALONE_SHARE = 0.5
 """How much a follow-up's own words count; the rest is for its topic and its words together."""
 STANDS_ALONE = 0.98
 """A short question that points back to nothing is a new topic when the notes cover it this surely by itself."""
+PIECE_COVERAGE = 0.9
+"""A piece of a message is a question of its own when the notes cover it this surely: half a sentence of a long story, or of a
+question said in a roundabout way, is seldom so sure."""
 SAME_SIZE = 0.05
 """Questions that say the same differ in length by no more than this share."""
 
@@ -66,6 +69,7 @@ class Searcher:
             encoder,
             self._words,
             parts,
+            load_reverse_dictionary(encoder.fingerprint),
             stored.owners if stored else None,
         )
         self._folds = stored.folds if stored else {}
@@ -88,7 +92,7 @@ class Searcher:
         whole, *several = self._search_each(
             [replace(query, text=text), *(Query(piece) for piece in pieces if len(pieces) > 1)]
         )
-        served = [asked for asked in several if asked.coverage >= coverage_threshold()]
+        served = [asked for asked in several if asked.coverage >= PIECE_COVERAGE]
         if len({asked.hits[0].question.id for asked in served}) < 2:
             return Retrieval(whole.hits, whole.coverage, (whole,))
         best = [replace(asked, hits=asked.hits[:1]) for asked in served]

@@ -8,7 +8,7 @@ import hashlib
 import json
 import re
 from collections.abc import Iterable, Sequence
-from functools import cached_property
+from functools import cached_property, lru_cache
 from importlib.resources import files
 from pathlib import Path
 
@@ -24,6 +24,8 @@ ASKING_SECTION = "# 问法"
 ASKING_MARK = "?"
 MAX_ABBREVIATION = 3
 """Latin forms this short say little to an encoder."""
+N_REMEMBERED = 64
+"""Texts whose forms are remembered."""
 
 
 class Thesaurus:
@@ -44,6 +46,8 @@ class Thesaurus:
         """First words of the Latin forms, and those forms folded."""
         self._cjk_lengths = cjk_lengths
         """First two characters of the Chinese forms to the length of the longest that begins so."""
+        self._find_forms = lru_cache(N_REMEMBERED)(self._look_for_forms)
+        """A query is looked through four times on its way."""
 
     @classmethod
     def from_groups(cls, groups: Iterable[tuple[str, Sequence[str]]]) -> "Thesaurus":
@@ -84,7 +88,7 @@ class Thesaurus:
         forms = self._find_forms(text)
         return [self._concepts[form] for form in forms if form.isascii() or form == self._concepts[form]]
 
-    def _find_forms(self, text: str) -> list[str]:
+    def _look_for_forms(self, text: str) -> tuple[str, ...]:
         folded = normalise(text).lower()
         found: list[str] = []
         at = 0
@@ -95,7 +99,7 @@ class Thesaurus:
                 at = end
             else:
                 at += 1
-        return found
+        return tuple(found)
 
     def expand(self, text: str, max_names: int) -> str:
         """Put other names of what a text names after it: `补零的地方` becomes `补零的地方 padding`."""

@@ -8,10 +8,11 @@ from importlib.resources import files
 import numpy as np
 import numpy.typing as npt
 
-SIGNS = ("cosine", "second_cosine", "title_cosine", "words", "matched", "concepts", "cited_before")
+SIGNS = ("cosine", "second_cosine", "title_cosine", "words", "matched", "concepts", "described", "cited_before")
 """What describes a candidate question. `words` is its best BM25 score squared, in units of `BM25_UNIT`: a passage with many
 rare words of the query is stronger evidence than the sum of them, and a chance word or two is weaker. `matched` is the same
-score as a share of the most that the query's words could bring: what is short or common is matched wholly too."""
+score as a share of the most that the query's words could bring: what is short or common is matched wholly too.
+`described` tells how far its title names terms that the query only describes."""
 COVER_SIGNS = ("bias", "cosine", "title_cosine", "words", "latin", "names", "absent_concepts")
 """What describes how well the notes cover a query."""
 BM25_UNIT = 10.0

@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 
 from rag.pipeline import Notes
-from rag.retrieve import Parts, standardise
+from rag.retrieve import Parts, outer_questions, standardise
 from rag.search import rerank
 from rag.types import Query, Turn
 from rag.weights import COVER_SIGNS, SIGNS, coverage_threshold, estimate_coverage, load_weights
@@ -58,6 +58,16 @@ def test_each_part_that_is_off_leaves_its_signs_at_zero(notes: Notes) -> None:
     assert not off.signs[:, SIGNS.index("concepts")].any()
     assert not off.signs[:, SIGNS.index("title_cosine")].any()
     assert notes.rank([query])[0].signs[:, SIGNS.index("concepts")].any()
+
+
+def test_a_term_that_is_only_described_is_found_by_the_title_that_names_it(notes: Notes) -> None:
+    query = Query("猜第二句话是不是紧跟着第一句话的那个训练任务，到底有没有用")
+    (on,), (off,) = notes.rank([query]), with_parts(notes, described=False).rank([query])
+    place = next(at for at, question in enumerate(outer_questions(notes.questions)) if question.label == "Q32")
+    assert "NSP" in on.described
+    assert on.signs[on.places == place, SIGNS.index("described")] > 0
+    assert off.described == ()
+    assert not off.signs[:, SIGNS.index("described")].any()
 
 
 @pytest.mark.parametrize("fusion", ["zscore", "rrf"])

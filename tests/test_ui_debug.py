@@ -146,6 +146,11 @@ def test_mended_words_and_a_follow_up_are_told(debug: Page) -> None:
     expect(debug.locator(".understood")).to_contain_text("layernorm")
 
 
+def test_terms_that_are_only_described_are_told(debug: Page) -> None:
+    look_up(debug, "猜第二句话是不是紧跟着第一句话的那个训练任务，到底有没有用")
+    expect(debug.locator(".understood")).to_contain_text("像是在问：NSP")
+
+
 def test_a_query_runs_nowhere(debug: Page) -> None:
     look_up(
         debug,

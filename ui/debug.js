@@ -1,7 +1,7 @@
 // The debug tab: a query, the verdict, and why each question stands where it does.
 const STAGE_NAMES = { lookup: "lookup", split: "split_stage", resolve: "resolve_stage", mend: "mend_stage", embed: "embed_stage",
   words: "words_stage", rank: "rank_stage" };
-const SIGN_NAMES = { words: "words_sign", concepts: "concepts_sign" };
+const SIGN_NAMES = { words: "words_sign", concepts: "concepts_sign", described: "described_sign" };
 
 const query = make("input", { type: "search", placeholder: words.query_hint, "aria-label": words.query, autocomplete: "off", maxlength: 2000, name: "query" });
 const before = make("input", { type: "text", placeholder: words.before, "aria-label": words.before, autocomplete: "off", maxlength: 2000, name: "before" });
@@ -56,6 +56,7 @@ function understood(found) {
   for (const one of found.asked) {
     if (one.leans) lines.push(say("resolved", { text: one.text }));
     if (one.mended !== one.text) lines.push(say("mended", { text: one.mended }));
+    if (one.described) lines.push(say("described", { terms: one.described }));
   }
   if (!found.asked.length && !found.named.length && !found.missing.length) return [words.empty];
   return lines.length ? lines : [words.plain];

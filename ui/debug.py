@@ -43,6 +43,7 @@ def _show_text(one: ExplainedText) -> Reply:
         "text": one.text,
         "mended": one.mended,
         "leans": one.leans,
+        "described": "、".join(one.described),
         "coverage": round(one.coverage, 4),
         "signs": [asdict(sign) for sign in one.cover_signs],
         "candidates": [_show_candidate(candidate) for candidate in one.candidates],

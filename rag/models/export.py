@@ -24,6 +24,7 @@ from onnxruntime.quantization import QuantType, quantize_dynamic
 from transformers import BertConfig
 
 from rag.models.student import Student
+from rag.models.terms import write_terms
 from rag.models.vocabulary import Vocabulary
 
 OPSET = 17
@@ -201,6 +202,7 @@ def main(arguments: list[str] | None = None) -> int:
         mix_weights(student, start, options.start_share)
         provenance["start_share"] = options.start_share
     export(student, vocabulary, options.out, provenance)
+    write_terms(options.out)
     return 0
 
 

@@ -42,18 +42,28 @@ def _match_name(name: str) -> str:
     return before + re.escape(name) + after
 
 
-def read_plain_words(path: Path = PLAIN) -> PlainWords:
-    """Read terms, one JSON object a line: `names`, and the phrases `plain` that mean the same.
+def read_terms(path: Path) -> list[tuple[list[str], list[str]]]:
+    """Read terms, one JSON object a line: their `names`, and the phrases `plain` that mean the same.
 
     :raises RagError: when a line is not such an object.
     """
-    phrases: dict[str, list[str]] = {}
+    terms = []
     for n, line in enumerate(path.read_text(encoding="utf-8").splitlines(), 1):
         try:
             row = json.loads(line)
-            names, plain = list(row["names"]), list(row["plain"])
+            terms.append((list(row["names"]), list(row["plain"])))
         except (ValueError, KeyError, TypeError) as error:
             raise RagError(f"{path}:{n}: not a term with plain words ({error})") from error
+    return terms
+
+
+def read_plain_words(path: Path = PLAIN) -> PlainWords:
+    """Read terms and what people call them.
+
+    :raises RagError: when a line is no term.
+    """
+    phrases: dict[str, list[str]] = {}
+    for names, plain in read_terms(path):
         for name in names:
             if len(name) > 1:  # 头 stands in many words
                 phrases.setdefault(name.lower(), []).extend(plain)

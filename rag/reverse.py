@@ -1,0 +1,116 @@
+"""Find the terms that a query describes without naming them: a reverse dictionary (Hill et al. 2016, arXiv 1504.00548).
+
+Who forgot `padding` asks about the zeros that fill short sentences up. The encoder brings the query near to ways in which
+people describe a term (`rag/models/plain.jsonl`), and the questions whose titles name that term gain.
+"""
+
+import json
+import re
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from functools import cache
+from importlib.resources import as_file, files
+from pathlib import Path
+from zipfile import BadZipFile
+
+import numpy as np
+import numpy.typing as npt
+
+from rag.errors import EncoderError
+from rag.tokenize import normalise
+from rag.types import Vectors
+
+FILE = "terms.npz"
+"""Beside the shipped encoder, whose vectors it holds; `python -m rag.models.terms` writes it."""
+LEAST_COSINE = 0.45
+"""A description farther than this from the query says nothing; set on the dev half, as is the next."""
+MAX_TERMS = 5
+WORD = re.compile("[a-z0-9]")
+Floats = npt.NDArray[np.float32]
+
+
+@dataclass(frozen=True, slots=True)
+class Described:
+    """A term that a query describes."""
+
+    name: str
+    forms: tuple[str, ...]
+    """All its names, normalised and in lower case."""
+    closeness: float
+    """How far its cosine with the query is above `LEAST_COSINE`."""
+
+    def spot(self, text: str) -> Iterator[int]:
+        """Yield where a normalised text in lower case names it: Latin names as whole words."""
+        for form in self.forms:
+            at = text.find(form)
+            while at >= 0:
+                if not (_goes_on(form[0], text[max(0, at - 1) : at]) or _goes_on(form[-1], text[at + len(form) :][:1])):
+                    yield at
+                at = text.find(form, at + 1)
+
+
+def _goes_on(edge: str, neighbour: str) -> bool:
+    """Tell whether a word goes on beyond the edge of a name."""
+    return WORD.match(edge) is not None and WORD.match(neighbour) is not None
+
+
+class ReverseDictionary:
+    """Descriptions of terms, by vector."""
+
+    def __init__(
+        self, terms: Sequence[tuple[str, tuple[str, ...]]], starts: npt.NDArray[np.int64], vectors: Floats, axes: Floats
+    ):
+        """Take the terms.
+
+        :param terms: name and forms of each.
+        :param starts: (n_terms,) row of each term's first description; every term has one at least.
+        :param vectors: (n_descriptions, width) turned onto `axes`, those of a term together.
+        :param axes: (dim, width) orthonormal columns.
+        """
+        self._terms, self._starts, self._vectors, self._axes = terms, starts, vectors, axes
+
+    def find(self, text: str, vector: Vectors) -> list[Described]:
+        """Find the terms that a query is nearest to describing, but those it names.
+
+        :param vector: the query's, (dim,).
+        """
+        # Not `@`: BLAS would wake its threads for it, which now and then takes 15 ms on busy cores.
+        cosines = np.einsum("ij,j->i", self._vectors, vector @ self._axes)
+        nearest = np.maximum.reduceat(cosines, self._starts)
+        found: list[Described] = []
+        folded = normalise(text).lower()
+        for at in np.argsort(-nearest, kind="stable").tolist():
+            if len(found) == MAX_TERMS or nearest[at] <= LEAST_COSINE:
+                break
+            name, forms = self._terms[at]
+            term = Described(name, forms, float(nearest[at]) - LEAST_COSINE)
+            if not any(True for _ in term.spot(folded)):
+                found.append(term)
+        return found
+
+
+@cache
+def load_reverse_dictionary(fingerprint: str) -> ReverseDictionary | None:
+    """Load the shipped dictionary; None for another encoder than the one whose vectors it holds.
+
+    :raises EncoderError: when it cannot be read.
+    """
+    with as_file(files("rag.models")) as folder:
+        return read_reverse_dictionary(folder / FILE, fingerprint)
+
+
+def read_reverse_dictionary(path: Path, fingerprint: str) -> ReverseDictionary | None:
+    """Read a dictionary; None when it holds another encoder's vectors.
+
+    :raises EncoderError: when it cannot be read.
+    """
+    try:
+        with np.load(path, allow_pickle=False) as arrays:
+            about = json.loads(arrays["about"].tobytes())
+            if about["fingerprint"] != fingerprint:
+                return None
+            vectors = arrays["vectors"].astype(np.float32) * np.float32(about["scale"])
+            terms = [(name, tuple(forms)) for name, forms in about["terms"]]
+            return ReverseDictionary(terms, arrays["starts"], vectors, arrays["axes"].astype(np.float32))
+    except (OSError, ValueError, KeyError, BadZipFile) as error:
+        raise EncoderError(f"{path}: 自带的术语描述读不出来（{error}）；重新安装：pip install .") from error
