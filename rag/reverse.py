@@ -10,7 +10,9 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from functools import cache
 from importlib.resources import as_file, files
+from itertools import islice
 from pathlib import Path
+from typing import Any
 from zipfile import BadZipFile
 
 import numpy as np
@@ -25,8 +27,11 @@ FILE = "terms.npz"
 LEAST_COSINE = 0.45
 """A description farther than this from the query says nothing; set on the dev half, as is the next."""
 MAX_TERMS = 5
+N_NEAREST = 128
+"""Descriptions looked at; a term has some 26."""
 WORD = re.compile("[a-z0-9]")
 Floats = npt.NDArray[np.float32]
+Coarse = npt.NDArray[np.int8]
 
 
 @dataclass(frozen=True, slots=True)
@@ -48,6 +53,10 @@ class Described:
                     yield at
                 at = text.find(form, at + 1)
 
+    def is_named_in(self, text: str) -> bool:
+        """Tell whether a normalised text in lower case names it."""
+        return next(iter(self.spot(text)), None) is not None
+
 
 def _goes_on(edge: str, neighbour: str) -> bool:
     """Tell whether a word goes on beyond the edge of a name."""
@@ -58,35 +67,37 @@ class ReverseDictionary:
     """Descriptions of terms, by vector."""
 
     def __init__(
-        self, terms: Sequence[tuple[str, tuple[str, ...]]], starts: npt.NDArray[np.int64], vectors: Floats, axes: Floats
-    ):
+        self, terms: Sequence[tuple[str, tuple[str, ...]]], starts: npt.NDArray[np.int64], vectors: Coarse, axes: Floats
+    ) -> None:
         """Take the terms.
 
         :param terms: name and forms of each.
         :param starts: (n_terms,) row of each term's first description; every term has one at least.
         :param vectors: (n_descriptions, width) turned onto `axes`, those of a term together.
-        :param axes: (dim, width) orthonormal columns.
+        :param axes: (dim, width) columns, which take a query to its cosines with the vectors.
         """
-        self._terms, self._starts, self._vectors, self._axes = terms, starts, vectors, axes
+        import faiss
+
+        self._terms, self._starts, self._axes = terms, starts, axes
+        # A third of the time of a product by numpy, and no threads that wait for busy cores.
+        kind = faiss.ScalarQuantizer.QT_fp16
+        self._index: Any = faiss.IndexScalarQuantizer(vectors.shape[1], kind, faiss.METRIC_INNER_PRODUCT)
+        self._index.add(vectors.astype(np.float32))
 
     def find(self, text: str, vector: Vectors) -> list[Described]:
         """Find the terms that a query is nearest to describing, but those it names.
 
         :param vector: the query's, (dim,).
         """
-        # Not `@`: BLAS would wake its threads for it, which now and then takes 15 ms on busy cores.
-        cosines = np.einsum("ij,j->i", self._vectors, vector @ self._axes)
-        nearest = np.maximum.reduceat(cosines, self._starts)
-        found: list[Described] = []
+        cosines, rows = self._index.search((vector @ self._axes)[None], min(N_NEAREST, self._index.ntotal))
+        owners = np.searchsorted(self._starts, rows[0], side="right") - 1
+        nearest: dict[int, float] = {}
+        for at, cosine in zip(owners.tolist(), cosines[0].tolist(), strict=True):
+            if cosine > LEAST_COSINE:
+                nearest.setdefault(at, cosine)
         folded = normalise(text).lower()
-        for at in np.argsort(-nearest, kind="stable").tolist():
-            if len(found) == MAX_TERMS or nearest[at] <= LEAST_COSINE:
-                break
-            name, forms = self._terms[at]
-            term = Described(name, forms, float(nearest[at]) - LEAST_COSINE)
-            if not any(True for _ in term.spot(folded)):
-                found.append(term)
-        return found
+        terms = (Described(*self._terms[at], closeness=cosine - LEAST_COSINE) for at, cosine in nearest.items())
+        return list(islice((term for term in terms if not term.is_named_in(folded)), MAX_TERMS))
 
 
 @cache
@@ -109,8 +120,8 @@ def read_reverse_dictionary(path: Path, fingerprint: str) -> ReverseDictionary |
             about = json.loads(arrays["about"].tobytes())
             if about["fingerprint"] != fingerprint:
                 return None
-            vectors = arrays["vectors"].astype(np.float32) * np.float32(about["scale"])
             terms = [(name, tuple(forms)) for name, forms in about["terms"]]
-            return ReverseDictionary(terms, arrays["starts"], vectors, arrays["axes"].astype(np.float32))
+            axes = arrays["axes"].astype(np.float32) * np.float32(about["scale"])
+            return ReverseDictionary(terms, arrays["starts"], arrays["vectors"], axes)
     except (OSError, ValueError, KeyError, BadZipFile) as error:
         raise EncoderError(f"{path}: 自带的术语描述读不出来（{error}）；重新安装：pip install .") from error

@@ -44,9 +44,9 @@ def test_a_term_that_is_named_is_not_described(text: str) -> None:
 
 
 def test_few_terms_are_found_and_none_far_away() -> None:
-    vectors = np.tile(AXES[0], (MAX_TERMS + 2, 1))
+    vectors = np.tile(np.array([10, 0, 0, 0], dtype=np.int8), (MAX_TERMS + 2, 1))
     terms = [(f"术语{at}", (f"术语{at}",)) for at in range(len(vectors))]
-    many = ReverseDictionary(terms, np.arange(len(vectors)), vectors, AXES)
+    many = ReverseDictionary(terms, np.arange(len(vectors)), vectors, AXES / 10)
     assert len(many.find("那个", AXES[0])) == MAX_TERMS
     assert many.find("那个", AXES[1]) == []
 
