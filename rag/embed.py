@@ -4,14 +4,18 @@ import json
 import os
 import re
 from collections.abc import Sequence
+from functools import cached_property
 from importlib.resources import as_file, files
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
 from rag.errors import EncoderError
 from rag.types import Progress, Vectors
+
+if TYPE_CHECKING:
+    from concurrent.futures import ThreadPoolExecutor
 
 API_BATCH = 32
 """Texts sent in one request; every known endpoint takes this many."""
@@ -74,14 +78,18 @@ class ShippedEncoder:
         if len(texts) == 1:
             vectors[0] = self._embed(texts[0])
             return vectors
+        for row, vector in enumerate(self._pool.map(self._embed, texts)):
+            vectors[row] = vector
+            if progress:
+                progress(row + 1, len(texts))
+        return vectors
+
+    @cached_property
+    def _pool(self) -> "ThreadPoolExecutor":
+        """A thread for each core, kept: to start them costs a message of several questions 3 ms."""
         from concurrent.futures import ThreadPoolExecutor  # 5 ms that a single question does not need
 
-        with ThreadPoolExecutor(count_cores()) as pool:
-            for row, vector in enumerate(pool.map(self._embed, texts)):
-                vectors[row] = vector
-                if progress:
-                    progress(row + 1, len(texts))
-        return vectors
+        return ThreadPoolExecutor(count_cores(), "embed")
 
     def _embed(self, text: str) -> Vectors:
         ids = np.array([self._tokenizer.encode(text).ids], dtype=np.int64)

@@ -13,7 +13,6 @@ from typing import Literal, Protocol, runtime_checkable
 import numpy as np
 import numpy.typing as npt
 
-from rag.tokenize import normalise
 from rag.types import Encoder, Hit, LexicalMatch, Passage, Question, Vectors
 from rag.weights import BM25_UNIT, COVER_SIGNS, SIGNS, estimate_coverage, load_weights
 
@@ -61,7 +60,7 @@ class DescribedTerm(Protocol):
         """How well the query describes it."""
 
     def spot(self, text: str) -> Iterable[int]:
-        """Tell where a normalised text in lower case names it."""
+        """Tell where a text in lower case names it."""
 
 
 class TermFinder(Protocol):
@@ -142,7 +141,6 @@ class Retriever:
         self._outer = outer_questions(questions)
         self._passages, self._vectors, self._encoder, self._parts = passages, vectors, encoder, parts
         self._words, self._terms = words, terms
-        self._folded: dict[int, str] = {}
         self._places = at = {question.id: place for place, question in enumerate(self._outer)}
         if owners is None:
             owners = np.array([at[passage.question] for passage in passages], dtype=np.int64)
@@ -227,22 +225,17 @@ class Retriever:
         weights, names = np.zeros(len(places), dtype=np.float32), []
         if not (self._terms and self._parts.described and self._parts.vectors):
             return weights, ()
-        titles = [self._fold_title(place) for place in places.tolist()]
+        found = self._terms.find(text, vector[0])
+        titles = [self._outer[place].title.lower() for place in places.tolist()] if found else []
         starts = np.cumsum([0, *(len(title) + 1 for title in titles[:-1])])
         text_of_all = "\n".join(titles)
-        for term in self._terms.find(text, vector[0]):
+        for term in found:
             named = np.unique(np.searchsorted(starts, list(term.spot(text_of_all)), side="right") - 1)
             if len(named):
                 rarity = math.log(1 + (len(places) - len(named) + 0.5) / (len(named) + 0.5))
                 weights[named] += term.closeness * rarity
                 names.append(term.name)
         return weights, tuple(names)
-
-    def _fold_title(self, place: int) -> str:
-        """Return the title of a question, normalised and in lower case, made once."""
-        if place not in self._folded:
-            self._folded[place] = normalise(self._outer[place].title).lower()
-        return self._folded[place]
 
     def _describe(
         self,

@@ -40,12 +40,12 @@ class Described:
 
     name: str
     forms: tuple[str, ...]
-    """All its names, normalised and in lower case."""
+    """All its names, in lower case, in simplified and in traditional characters."""
     closeness: float
     """How far its cosine with the query is above `LEAST_COSINE`."""
 
     def spot(self, text: str) -> Iterator[int]:
-        """Yield where a normalised text in lower case names it: Latin names as whole words."""
+        """Yield where a text in lower case names it: Latin names as whole words."""
         for form in self.forms:
             at = text.find(form)
             while at >= 0:
@@ -54,7 +54,7 @@ class Described:
                 at = text.find(form, at + 1)
 
     def is_named_in(self, text: str) -> bool:
-        """Tell whether a normalised text in lower case names it."""
+        """Tell whether a text in lower case names it."""
         return next(iter(self.spot(text)), None) is not None
 
 

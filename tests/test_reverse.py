@@ -43,6 +43,14 @@ def test_a_term_that_is_named_is_not_described(text: str) -> None:
     assert [one.name for one in make_dictionary().find("paddings", AXES[0])] == ["补零"]
 
 
+def test_the_shipped_terms_have_their_traditional_names(encoder: ShippedEncoder) -> None:
+    dictionary = load_reverse_dictionary(encoder.fingerprint)
+    assert dictionary
+    text = "刚开始训练时让步子从很小慢慢变大"
+    (term,) = (one for one in dictionary.find(text, encoder.embed_queries([text])[0]) if one.name == "warm-up")
+    assert sorted(term.spot("學習率預熱")) == [0, 3]
+
+
 def test_few_terms_are_found_and_none_far_away() -> None:
     vectors = np.tile(np.array([10, 0, 0, 0], dtype=np.int8), (MAX_TERMS + 2, 1))
     terms = [(f"术语{at}", (f"术语{at}",)) for at in range(len(vectors))]

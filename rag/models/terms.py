@@ -10,6 +10,7 @@ import sys
 from pathlib import Path
 
 import numpy as np
+from opencc import OpenCC
 
 from rag.embed import ShippedEncoder
 from rag.models.plain import PLAIN, read_terms
@@ -45,8 +46,9 @@ def write_terms(folder: Path, plain: Path = PLAIN) -> None:
 
 
 def fold(names: list[str]) -> list[str]:
-    """Normalise names and put them in lower case; of one letter there are too many in any text."""
-    return list(dict.fromkeys(normalise(name).lower() for name in names if len(name) > 1))
+    """Put names in lower case, in simplified and in traditional characters; of one letter there are too many in any text."""
+    simplified = [normalise(name).lower() for name in names if len(name) > 1]
+    return list(dict.fromkeys([*simplified, *map(OpenCC("s2t").convert, simplified)]))
 
 
 def digest(plain: Path) -> str:
