@@ -196,7 +196,8 @@ class Retriever:
         """Return the cosines of some rows with a query."""
         if isinstance(self._vectors, ScoringVectors):
             return self._vectors.score(rows, vector)
-        cosines: Scores = self._vectors.take(rows) @ vector[0]
+        # Not `@`: its threads would wait up to 3 ms for those of the vector search.
+        cosines: Scores = np.einsum("ij,j->i", self._vectors.take(rows), vector[0])
         return cosines
 
     def _rows_of(self, places: Rows) -> Rows:

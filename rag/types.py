@@ -145,7 +145,7 @@ class WordMatch:
         """Return the k texts with the highest scores, each once, in no order; fewer when the query touches fewer."""
         n_taken = k
         while True:
-            n_taken = min(2 * n_taken, len(self.touched))
+            n_taken = min(8 * n_taken, len(self.touched))  # a text stands there once for each word it has
             taken = self.touched
             if n_taken < len(self.touched):
                 taken = taken[np.argpartition(-self.scores[taken], n_taken)[:n_taken]]
